@@ -1,0 +1,46 @@
+# visemix: does synthetic talking-face video make a lip reader better?
+#   snakemake --cores all                        the report, all tables of the papers in params.yaml
+#   snakemake --cores all --config scale=test    the same chain in a minute
+#   snakemake --cores all tables/lipgen/table3.csv
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+from visemix.papers import cells
+from visemix.run.parameters import resolve_parameters
+from visemix.run.provenance import code_digest
+
+min_version("9.0")
+
+
+configfile: Path(workflow.basedir) / "params.yaml"
+
+
+PARAMETERS = resolve_parameters(config)
+CORPUS = PARAMETERS["corpus"]["name"]
+GENERATOR = PARAMETERS["synthesis"]["generator"]
+SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
+
+
+wildcard_constraints:
+    split="train|val|test",
+    run=r"[a-z]+-R\d+",
+    seed=r"\d+",
+    shuffled="(-shuffled)?",
+
+
+include: "rules/corpus.smk"
+include: "rules/crops.smk"
+include: "rules/visemes.smk"
+include: "rules/synthesis.smk"
+include: "rules/mixing.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "report/index.html",
+        expand("tracking/{paper}.json", paper=PARAMETERS["papers"]),

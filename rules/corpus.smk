@@ -1,0 +1,41 @@
+# Where clips come from: the embedded corpus, or LRW on disk; then one manifest of every clip.
+
+ROOT = PARAMETERS["corpus"]["root"]
+
+
+rule miniature_corpus:
+    output:
+        corpus="data/corpora/miniature/corpus.json",
+    params:
+        root="data/corpora/miniature",
+        words=PARAMETERS["corpus"]["words"],
+        clips_per_word=PARAMETERS["corpus"]["clips_per_word"],
+        portraits=PARAMETERS["synthesis"]["rendered_portraits"],
+        seed=PARAMETERS["corpus"]["seed"],
+        code=code_digest("corpora.miniature", "heads", "media"),
+    log:
+        "logs/miniature_corpus.log",
+    benchmark:
+        "logs/miniature_corpus.tsv"
+    threads: 64
+    script:
+        SCRIPTS / "miniature_corpus.py"
+
+
+rule manifest:
+    input:
+        rules.miniature_corpus.output.corpus if CORPUS == "miniature" else [],
+    output:
+        manifest=f"data/manifests/{CORPUS}.parquet",
+    params:
+        corpus=CORPUS,
+        root=ROOT,
+        words=PARAMETERS["corpus"]["words"],
+        code=code_digest("corpora.lrw", "corpora.manifest", "media"),
+    log:
+        "logs/manifest.log",
+    benchmark:
+        "logs/manifest.tsv"
+    threads: 64
+    script:
+        SCRIPTS / "manifest.py"

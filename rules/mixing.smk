@@ -1,0 +1,38 @@
+# beta = N|Dd| / (N|Dd| + |Dg|) as an index over crop sets that stay as they are.
+
+
+rule mixture_real:
+    input:
+        real=f"data/crops/{CORPUS}-train/manifest.json",
+    output:
+        mixture=f"data/mixtures/{CORPUS}-real.json",
+    params:
+        repeats="inf",
+        redraw=PARAMETERS["mixing"]["redraw"],
+        seed=PARAMETERS["mixing"]["seed"],
+        code=code_digest("clips.mixture"),
+    log:
+        "logs/mixtures/real.log",
+    benchmark:
+        "logs/mixtures/real.tsv"
+    script:
+        SCRIPTS / "mixture.py"
+
+
+rule mixture_synthetic:
+    input:
+        real=f"data/crops/{CORPUS}-train/manifest.json",
+        synthetic=rules.synthesis.output.manifest,
+    output:
+        mixture=f"data/mixtures/{SYNTHETIC}-N{{repeats}}.json",
+    params:
+        repeats=lambda wildcards: wildcards.repeats,
+        redraw=PARAMETERS["mixing"]["redraw"],
+        seed=PARAMETERS["mixing"]["seed"],
+        code=code_digest("clips.mixture"),
+    log:
+        "logs/mixtures/N{repeats}.log",
+    benchmark:
+        "logs/mixtures/N{repeats}.tsv"
+    script:
+        SCRIPTS / "mixture.py"

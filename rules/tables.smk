@@ -1,0 +1,97 @@
+# Published and reproduced values side by side, the report, and one MLflow run a table cell.
+
+TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
+
+
+def evaluations_of(wildcards):
+    folders = cells.needed_evaluations(wildcards.paper, wildcards.table, PARAMETERS)
+    return [f / name for f in folders for name in ("predictions.parquet", "metrics.json")]
+
+
+def records_of(wildcards):
+    runs = cells.table_runs(wildcards.paper, wildcards.table)
+    return [f"runs/{r}/seed-{s}/training.json" for r in runs for s in PARAMETERS["seeds"]]
+
+
+rule table:
+    input:
+        evaluations=evaluations_of,
+        records=records_of,
+        paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
+    output:
+        csv="tables/{paper}/{table}.csv",
+        markdown="tables/{paper}/{table}.md",
+        figure="tables/{paper}/{table}.png",
+    params:
+        corpus=CORPUS,
+        scale=PARAMETERS["scale"],
+        seeds=PARAMETERS["seeds"],
+        runs=PARAMETERS["runs"],
+        generator=GENERATOR,
+        code=code_digest("report.tables", "report.figures", "papers", "evaluation.statistics"),
+    log:
+        "logs/tables/{paper}-{table}.log",
+    benchmark:
+        "logs/tables/{paper}-{table}.tsv"
+    script:
+        SCRIPTS / "table.py"
+
+
+rule report:
+    input:
+        tables=[f"tables/{p}/{t}.csv" for p, t in TABLES],
+        figures=[f"tables/{p}/{t}.png" for p, t in TABLES],
+        histories=expand(
+            "runs/{run}/seed-{seed}/history.csv",
+            run=[r for p in PARAMETERS["papers"] for r in cells.run_names(p)],
+            seed=PARAMETERS["seeds"],
+        ),
+        corpus=rules.manifest.output.manifest,
+        crops=expand(rules.crops.output.manifest, split=["train", "val", "test"]),
+        synthetic=rules.synthesis.output.manifest,
+        records=rules.synthesis.output.records,
+        excluded=rules.pairs.output.excluded,
+    output:
+        html="report/index.html",
+    params:
+        parameters=PARAMETERS,
+        code=code_digest("report", "papers"),
+    log:
+        "logs/report.log",
+    benchmark:
+        "logs/report.tsv"
+    script:
+        SCRIPTS / "report.py"
+
+
+rule tracking_database:
+    output:
+        "tracking/database.json",
+    params:
+        tracking=PARAMETERS["tracking"],
+    log:
+        "logs/tracking_database.log",
+    benchmark:
+        "logs/tracking_database.tsv"
+    script:
+        SCRIPTS / "tracking_database.py"
+
+
+rule track:
+    input:
+        database=rules.tracking_database.output,
+        tables=lambda wildcards: [
+            f"tables/{p}/{t}.csv" for p, t in TABLES if p == wildcards.paper
+        ],
+    output:
+        cells="tracking/{paper}.json",
+    params:
+        tracking=PARAMETERS["tracking"],
+        parameters=PARAMETERS,
+        code=code_digest("run.tracking"),
+    log:
+        "logs/track/{paper}.log",
+    benchmark:
+        "logs/track/{paper}.tsv"
+    script:
+        SCRIPTS / "track.py"

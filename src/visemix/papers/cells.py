@@ -1,0 +1,152 @@
+"""papers/*.yaml: tables, cells and published values, and the run that each cell needs.
+
+A cell is data: Snakemake targets, MLflow runs and the tables all come from these files. Two cells
+that name the same run share its training.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+PAPERS = Path(__file__).parents[3] / "papers"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a published table.
+
+    `id` is '<paper>/<table>/<row key>'; `published` is in the table's unit (per cent for LipGen);
+    `run` is None for a value that the paper quotes from elsewhere; `protocol` holds
+    word_boundary, selection, extra_data and parameters as the source states them (None: not said).
+    """
+
+    id: str
+    row: str
+    published: float
+    run: str | None
+    test_set: str
+    quoted_from: str | None
+    protocol: dict
+
+
+def read_paper(name: str) -> dict:
+    """Content of papers/<name>.yaml. Raises FileNotFoundError naming the papers there are."""
+    path = PAPERS / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in PAPERS.glob("*.yaml")))
+        raise FileNotFoundError(f"no paper {name!r} under papers/; there are: {known}")
+    return yaml.safe_load(path.read_text())
+
+
+def table_names(paper: str) -> list[str]:
+    """Names of the tables of a paper, in the paper's order."""
+    return list(read_paper(paper)["tables"])
+
+
+def table_cells(paper: str, table: str) -> list[Cell]:
+    """Cells of one table, in the order of its rows."""
+    content = read_paper(paper)["tables"][table]
+    return [
+        Cell(
+            id=f"{paper}/{table}/{cell['id']}",
+            row=cell["row"],
+            published=cell["published"],
+            run=cell.get("run"),
+            test_set=content["test_set"],
+            quoted_from=cell.get("quoted_from"),
+            protocol=cell["protocol"],
+        )
+        for cell in content["cells"]
+    ]
+
+
+def run_names(paper: str) -> list[str]:
+    """Runs that the cells of a paper need, without repeats, in the order of papers/<name>.yaml."""
+    return list(read_paper(paper)["runs"])
+
+
+def resolve_run(run: str, parameters: dict) -> dict:
+    """Everything that one run depends on besides its data: a plain dictionary.
+
+    Keys: temporal_shift, synthetic, repeats, viseme_branch, tafm, lambda, gamma as in
+    papers/*.yaml with the changes of `parameters['runs']` laid over; `mixture`, the name of the
+    mixture it is trained on; `changed`, the keys that differ from the paper's.
+    Raises ValueError for a run that no paper has, or a combination that means nothing.
+    """
+    published = _published_run(run)
+    settings = {"lambda": None, "gamma": None} | published
+    changes = {k: v for k, v in parameters["runs"].get(run, {}).items() if v is not None}
+    settings |= changes
+    if settings["tafm"] and (settings["lambda"] is None or settings["gamma"] is None):
+        raise ValueError(f"runs.{run}: tafm needs lambda and gamma; add them in params.yaml")
+    if not settings["tafm"] and {"lambda", "gamma"} & set(changes):
+        raise ValueError(f"runs.{run}: lambda and gamma act only with tafm: true")
+    if math.isinf(settings["repeats"]) == settings["synthetic"]:
+        raise ValueError(
+            f"runs.{run}: synthetic = {settings['synthetic']} with repeats = "
+            f"{settings['repeats']}; real data only is synthetic: false and repeats: .inf"
+        )
+    settings["mixture"] = mixture_name(settings, parameters)
+    settings["changed"] = sorted(k for k in changes if changes[k] != published.get(k))
+    return settings
+
+
+def _published_run(run: str) -> dict:
+    for paper in PAPERS.glob("*.yaml"):
+        runs = read_paper(paper.stem)["runs"]
+        if run in runs:
+            return runs[run]
+    raise ValueError(f"no paper has a run {run!r}; see papers/*.yaml")
+
+
+def mixture_name(settings: dict, parameters: dict) -> str:
+    """Name of the mixture file of a run: corpus, generator and N, e.g. 'miniature-portrait-N1'."""
+    corpus = parameters["corpus"]["name"]
+    if not settings["synthetic"]:
+        return f"{corpus}-real"
+    return f"{corpus}-{parameters['synthesis']['generator']}-N{settings['repeats']:g}"
+
+
+def model_settings(run: dict, model: dict) -> dict:
+    """Arguments of the recogniser's configuration for a resolved run.
+
+    `run` is the value of `resolve_run`, `model` the section of params.yaml. The baseline, without
+    cro-TSM, shifts no channels and pools globally (our reading of 'Baseline').
+    """
+    shift = run["temporal_shift"]
+    return model | {
+        "temporal_shift": model["temporal_shift"] if shift else [0.0] * 4,
+        "pooling": "conv3d" if shift else "average",
+        "viseme_branch": run["viseme_branch"],
+        "tafm": run["tafm"],
+        "lambda": run["lambda"],
+        "gamma": run["gamma"],
+    }
+
+
+# test sets that the DAG makes; cells on any other are marked 'not yet run' (Table II: pose)
+TEST_SETS = ("test",)
+
+
+def evaluation_folder(run: str, seed: int, corpus: str, test_set: str) -> Path:
+    """Folder of one evaluation, relative to the working directory."""
+    return Path("evaluations") / run / f"seed-{seed}" / f"{corpus}-{test_set}"
+
+
+def table_runs(paper: str, table: str) -> list[str]:
+    """Runs whose evaluations a table shows, without repeats, in the order of its rows."""
+    runs = [c.run for c in table_cells(paper, table) if c.run and c.test_set in TEST_SETS]
+    return list(dict.fromkeys(runs))
+
+
+def needed_evaluations(paper: str, table: str, parameters: dict) -> list[Path]:
+    """Folders of all evaluations that a table needs: its runs for every seed, and the control."""
+    corpus, seeds = parameters["corpus"]["name"], parameters["seeds"]
+    runs = table_runs(paper, table)
+    folders = [evaluation_folder(run, seed, corpus, "test") for run in runs for seed in seeds]
+    control = read_paper(paper)["full_model"]
+    if control in runs:
+        folders += [evaluation_folder(control, seed, corpus, "test-shuffled") for seed in seeds]
+    return folders

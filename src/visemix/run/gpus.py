@@ -1,0 +1,93 @@
+"""A lease of GPUs: every concurrent job of one machine gets devices of its own.
+
+Snakemake counts GPUs (`--resources gpu=8`) but does not say which. `lease_gpus` picks free ones by
+locking one small file a device; the lock is released by the operating system when the process
+dies, however it dies. Inside a Slurm job Slurm's own CUDA_VISIBLE_DEVICES stands. Must be called
+before CUDA is initialised.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# descriptors of held locks: they must live, and stay open, as long as the process
+_held: list[int] = []
+
+
+def visible_gpus() -> list[str]:
+    """Ids of the GPUs this process may use: CUDA_VISIBLE_DEVICES if set, else all of the machine.
+
+    Asks nvidia-smi, which does not touch CUDA; no nvidia-smi means no GPU. Ids are indices, or
+    UUIDs where CUDA_VISIBLE_DEVICES holds those.
+    """
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [part.strip() for part in chosen.split(",") if part.strip() not in ("", "-1")]
+    try:
+        listing = subprocess.run(
+            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return []
+    return listing.stdout.split()
+
+
+def lease_gpus(count: int, folder: Path | None = None, poll: float = 1.0) -> list[str]:
+    """Reserve `count` GPUs for this process and set CUDA_VISIBLE_DEVICES to them.
+
+    Waits, polling every `poll` seconds, while fewer than `count` are free: all or none are taken,
+    so that two jobs of two GPUs cannot starve each other. Returns the ids; [] on a machine
+    without a GPU (the caller then runs on the CPU) or when `count` is 0 (which hides all GPUs).
+    Under Slurm the devices that Slurm gave are returned unchanged. `folder` holds the lock files
+    (default: a per-user folder of the system's temporary directory). Raises ValueError when the
+    machine has GPUs, but fewer than asked for.
+    """
+    if "SLURM_JOB_ID" in os.environ and "CUDA_VISIBLE_DEVICES" in os.environ:
+        return visible_gpus()
+    pool = visible_gpus()
+    if count == 0 or not pool:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        return []
+    if count > len(pool):
+        raise ValueError(f"{count} GPUs asked for, {len(pool)} visible; lower the gpu resource")
+    folder = folder or Path(tempfile.gettempdir()) / f"visemix-gpus-{os.getuid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    told = False
+    while not (chosen := _try_lock(pool, count, folder)):
+        if not told:
+            print(f"waiting for {count} of GPUs {', '.join(pool)}", file=sys.stderr)
+            told = True
+        time.sleep(poll)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+    return chosen
+
+
+def _try_lock(pool: list[str], count: int, folder: Path) -> list[str]:
+    """Lock `count` devices, or none and return []."""
+    locks: dict[str, int] = {}
+    for device in pool:
+        lock = os.open(folder / f"{device}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        locks[device] = lock
+        if len(locks) == count:
+            _held.extend(locks.values())
+            return list(locks)
+    for lock in locks.values():
+        os.close(lock)
+    return []
+
+
+def device_name() -> str:
+    """'cuda' when a leased GPU is usable by torch, else 'cpu'. Imports torch."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,236 @@
+"""params.yaml: what may stand in it, how a scale is resolved, and clear words when it is wrong.
+
+The order is: the values of the file, the block of the chosen `scale`, then `overrides`.
+"""
+
+import copy
+import difflib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class ParameterError(ValueError):
+    """params.yaml is wrong; the message lists every problem as key, value and remedy."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+
+class ClipsPerWord(Section):
+    train: PositiveInt
+    val: PositiveInt
+    test: PositiveInt
+
+
+class Corpus(Section):
+    name: Literal["miniature", "lrw"]
+    root: str
+    words: list[str] | None
+    clips_per_word: ClipsPerWord | None
+    seed: int
+
+    @model_validator(mode="after")
+    def miniature_is_complete(self):
+        if self.name == "miniature" and not (self.words and self.clips_per_word):
+            raise ValueError("the miniature corpus needs corpus.words and corpus.clips_per_word")
+        if self.words and len(set(self.words)) != len(self.words):
+            raise ValueError("corpus.words names a word twice; remove one of them")
+        return self
+
+
+class Crops(Section):
+    detector: Literal["retinaface-mobilenet0.25"]
+    detection_size: Annotated[int, Field(ge=64)]
+    score: Share
+    smoothing: PositiveInt
+    max_missing: Share
+
+    @model_validator(mode="after")
+    def window_is_centred(self):
+        if self.smoothing % 2 == 0:
+            raise ValueError(f"crops.smoothing is {self.smoothing}; take an odd number of frames")
+        return self
+
+
+class Visemes(Section):
+    map: str
+    pronunciations: str | None
+
+
+class Synthesis(Section):
+    generator: Literal["portrait"]
+    portraits: str
+    rendered_portraits: Annotated[int, Field(ge=0)]
+    clips_per_portrait: PositiveInt
+    clips: PositiveInt | None
+    min_face_share: Share
+    seed: int
+
+
+class Mixing(Section):
+    redraw: Literal["fixed", "epoch"]
+    seed: int
+
+
+class Model(Section):
+    width: PositiveInt
+    input_size: Annotated[int, Field(ge=16, le=88)]
+    temporal_shift: Annotated[list[Share], Field(min_length=4, max_length=4)]
+    blocks: PositiveInt
+    layers: PositiveInt
+    growth: PositiveInt
+    reduced: PositiveInt
+    kernels: Annotated[list[PositiveInt], Field(min_length=1)]
+    dilations: Annotated[list[PositiveInt], Field(min_length=1)]
+    squeeze_excitation: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def sizes_fit(self):
+        if len(self.dilations) != self.layers:
+            raise ValueError(
+                f"model.dilations has {len(self.dilations)} entries for model.layers = "
+                f"{self.layers}; give one a layer"
+            )
+        if self.growth % len(self.kernels):
+            raise ValueError(
+                f"model.growth = {self.growth} cannot be shared by {len(self.kernels)} branches; "
+                "take a multiple of the number of model.kernels"
+            )
+        if any(k % 2 == 0 for k in self.kernels):
+            raise ValueError(f"model.kernels = {self.kernels}: kernels must be odd")
+        return self
+
+
+class Training(Section):
+    steps: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    mixup: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    colour_jitter: Annotated[float, Field(ge=0, lt=1)]
+    time_mask: Annotated[int, Field(ge=0)]
+    viseme_weight: Annotated[float, Field(ge=0)]
+    validate_every: PositiveInt
+    checkpoint_every: Annotated[float, Field(gt=0)]
+    threads: PositiveInt
+
+
+class Evaluation(Section):
+    batch_size: PositiveInt
+    threads: PositiveInt
+
+
+class Tracking(Section):
+    uri: str | None
+    experiment: str
+
+
+class RunChange(Section):
+    """Change of a single run; the keys of `runs` in papers/*.yaml."""
+
+    temporal_shift: bool | None = None
+    synthetic: bool | None = None
+    repeats: Annotated[float, Field(ge=0)] | None = None
+    viseme_branch: bool | None = None
+    tafm: bool | None = None
+    lambda_: float | None = Field(default=None, alias="lambda")
+    gamma: Annotated[float, Field(gt=0)] | None = None
+
+
+class Parameters(Section):
+    scale: Literal["test", "miniature", "study", "paper"]
+    papers: list[Literal["lipgen"]]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    corpus: Corpus
+    crops: Crops
+    visemes: Visemes
+    synthesis: Synthesis
+    mixing: Mixing
+    model: Model
+    training: Training
+    evaluation: Evaluation
+    tracking: Tracking
+    runs: dict[str, RunChange]
+
+
+def merge(base: dict, changes: dict) -> dict:
+    """Lay `changes` over `base`; nested dictionaries are merged, everything else is replaced."""
+    result = copy.deepcopy(base)
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merge(result[key], value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+def resolve_parameters(config: dict) -> dict:
+    """Return the parameters of the chosen scale as a checked plain dictionary.
+
+    `config` is the content of params.yaml. Raises ParameterError, naming each wrong key, its
+    value and a remedy.
+    """
+    config = copy.deepcopy(dict(config))
+    scales, overrides = config.pop("scales", {}), config.pop("overrides", {}) or {}
+    scale = overrides.get("scale", config.get("scale"))
+    if scale not in scales:
+        raise ParameterError(f"scale: {scale!r} is unknown; choose one of {', '.join(scales)}")
+    for name, block in {**scales, "overrides": overrides}.items():
+        _check_keys(block, f"scales.{name}" if name in scales else name)
+    merged = merge(merge(config, scales[scale]), overrides)
+    try:
+        checked = Parameters.model_validate(merged)
+    except ValidationError as error:
+        raise ParameterError("\n".join(_explain(e) for e in error.errors())) from None
+    return checked.model_dump(mode="python", by_alias=True, exclude_none=False)
+
+
+def flatten(parameters: dict, prefix: str = "") -> dict:
+    """Turn nested parameters into {'training.steps': 600, ...}."""
+    flat = {}
+    for key, value in parameters.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _check_keys(block: dict, where: str, section: type[BaseModel] = Parameters) -> None:
+    """Refuse unknown keys in a block that is laid over others, also in scales not chosen."""
+    for key, value in block.items():
+        if key not in section.model_fields:
+            raise ParameterError(_unknown(f"{where}.{key}", key, list(section.model_fields)))
+        inner = section.model_fields[key].annotation
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            _check_keys(value, f"{where}.{key}", inner)
+
+
+def _unknown(path: str, key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    return f"{path}: unknown key; {hint}"
+
+
+def _explain(error: dict) -> str:
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        section = Parameters
+        for part in error["loc"][:-1]:
+            inner = section.model_fields[part].annotation if part in section.model_fields else None
+            section = inner if isinstance(inner, type) else RunChange
+        names = [field.alias or name for name, field in section.model_fields.items()]
+        return _unknown(path, str(error["loc"][-1]), names)
+    if error["type"] == "missing":
+        return f"{path}: missing; add it to params.yaml"
+    if error["type"] == "value_error":
+        return f"{path}: {error['ctx']['error']}"
+    return f"{path}: {error['input']!r} is not allowed; {error['msg'].lower()}"

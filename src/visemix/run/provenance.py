@@ -1,0 +1,51 @@
+"""Where a result comes from: digests of the code and of the environment that made it."""
+
+import hashlib
+import os
+import platform
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+LIBRARIES = ("torch", "numpy", "scipy", "pandas", "onnxruntime", "opencv-python-headless", "av")
+
+
+def code_digest(*parts: str) -> str:
+    """sha256 (first 16 hexadecimal digits) over the files of modules or packages of visemix.
+
+    `parts` are names such as 'models' or 'clips.mixture'. Rules carry it as a parameter: Snakemake
+    itself notices changes of a rule's script, but not of the library modules it imports.
+    Raises FileNotFoundError for a name that is no module.
+    """
+    root = Path(str(files("visemix")))
+    digest = hashlib.sha256()
+    for part in parts:
+        path = root.joinpath(*part.split("."))
+        found = [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
+        if path.is_dir():
+            found += sorted(
+                f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts
+            )
+        if not found:
+            raise FileNotFoundError(f"visemix has no module {part!r}")
+        for file in found:
+            digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def environment() -> dict:
+    """Python, processor and library versions, for the record of a run."""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

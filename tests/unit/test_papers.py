@@ -1,0 +1,94 @@
+from itertools import pairwise
+
+import pytest
+import yaml
+from tests.conftest import REPOSITORY
+
+from visemix.papers.cells import (
+    model_settings,
+    read_paper,
+    resolve_run,
+    run_names,
+    table_cells,
+    table_names,
+)
+from visemix.run.parameters import merge, resolve_parameters
+
+CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+PARAMETERS = resolve_parameters(CONFIG)
+
+
+def test_lipgen_has_its_three_tables_and_their_published_values():
+    published = {c.id: c.published for t in table_names("lipgen") for c in table_cells("lipgen", t)}
+    assert len(published) == 10 + 3 + 7
+    assert published["lipgen/table1/lipgen"] == published["lipgen/table3/tafm-0.1"] == 92.8
+    assert published["lipgen/table2/lrw-syn"] == 81.8
+    assert [c.published for c in table_cells("lipgen", "table3")] == [
+        89.5, 91.8, 92.0, 92.4, 92.6, 92.8, 92.5,
+    ]  # fmt: skip
+
+
+def test_every_cell_is_either_quoted_or_names_a_run():
+    runs = set(run_names("lipgen"))
+    for table in table_names("lipgen"):
+        for cell in table_cells("lipgen", table):
+            assert (cell.run is None) != (cell.quoted_from is None), cell.id
+            assert cell.run is None or cell.run in runs
+            assert set(cell.protocol) == {
+                "word_boundary", "selection", "extra_data", "parameters",
+            }  # fmt: skip
+    assert read_paper("lipgen")["full_model"] in runs
+
+
+def test_runs_differ_one_step_at_a_time():
+    settings = [resolve_run(run, PARAMETERS) for run in run_names("lipgen")]
+    keys = ("temporal_shift", "synthetic", "viseme_branch", "tafm", "lambda")
+    steps = [[k for k in keys if a[k] != b[k]] for a, b in pairwise(settings)]
+    assert steps == [
+        ["temporal_shift"], ["synthetic"], ["viseme_branch"], ["tafm", "lambda"],
+        ["lambda"], ["lambda"],
+    ]  # fmt: skip
+
+
+def test_runs_share_two_mixtures():
+    names = {resolve_run(run, PARAMETERS)["mixture"] for run in run_names("lipgen")}
+    assert names == {"miniature-real", "miniature-portrait-N1"}
+
+
+def test_a_changed_run_is_marked():
+    parameters = resolve_parameters(merge(CONFIG, {"runs": {"lipgen-R6": {"lambda": 0.3}}}))
+    assert resolve_run("lipgen-R6", parameters)["lambda"] == 0.3
+    assert resolve_run("lipgen-R6", parameters)["changed"] == ["lambda"]
+    assert resolve_run("lipgen-R5", parameters)["changed"] == []
+
+
+@pytest.mark.parametrize(
+    ("run", "change", "message"),
+    [
+        ("lipgen-R2", {"synthetic": True}, "repeats = inf"),
+        ("lipgen-R3", {"tafm": True}, "tafm needs lambda and gamma"),
+        ("lipgen-R3", {"lambda": 0.1}, "act only with tafm"),
+    ],
+)
+def test_meaningless_changes_are_refused(run, change, message):
+    parameters = resolve_parameters(merge(CONFIG, {"runs": {run: change}}))
+    with pytest.raises(ValueError, match=message):
+        resolve_run(run, parameters)
+
+
+def test_the_baseline_has_no_shift_and_pools_globally():
+    baseline, lipgen = (
+        model_settings(resolve_run(run, PARAMETERS), PARAMETERS["model"])
+        for run in ("lipgen-R1", "lipgen-R2")
+    )
+    assert (baseline["temporal_shift"], baseline["pooling"]) == ([0.0] * 4, "average")
+    assert (lipgen["temporal_shift"], lipgen["pooling"]) == (
+        PARAMETERS["model"]["temporal_shift"], "conv3d",
+    )  # fmt: skip
+
+
+def test_unknown_names_are_explained():
+    with pytest.raises(ValueError, match="no paper has a run 'lipgen-R9'"):
+        resolve_run("lipgen-R9", PARAMETERS)
+    with pytest.raises(FileNotFoundError, match="there are: lipgen"):
+        read_paper("lipgenn")
