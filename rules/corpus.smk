@@ -5,7 +5,12 @@ ROOT = PARAMETERS["corpus"]["root"]
 
 rule miniature_corpus:
     output:
-        corpus="data/corpora/miniature/corpus.json",
+        speakers="data/corpora/miniature/speakers.csv",
+    log:
+        "logs/miniature_corpus.log",
+    benchmark:
+        "logs/miniature_corpus.tsv"
+    threads: 64
     params:
         root="data/corpora/miniature",
         words=PARAMETERS["corpus"]["words"],
@@ -13,29 +18,24 @@ rule miniature_corpus:
         portraits=PARAMETERS["synthesis"]["rendered_portraits"],
         seed=PARAMETERS["corpus"]["seed"],
         code=code_digest("corpora.miniature", "heads", "media"),
-    log:
-        "logs/miniature_corpus.log",
-    benchmark:
-        "logs/miniature_corpus.tsv"
-    threads: 64
     script:
         SCRIPTS / "miniature_corpus.py"
 
 
 rule manifest:
     input:
-        rules.miniature_corpus.output.corpus if CORPUS == "miniature" else [],
+        rules.miniature_corpus.output.speakers if CORPUS == "miniature" else [],
     output:
         manifest=f"data/manifests/{CORPUS}.parquet",
-    params:
-        corpus=CORPUS,
-        root=ROOT,
-        words=PARAMETERS["corpus"]["words"],
-        code=code_digest("corpora.lrw", "corpora.manifest", "media"),
     log:
         "logs/manifest.log",
     benchmark:
         "logs/manifest.tsv"
     threads: 64
+    params:
+        corpus=CORPUS,
+        root=ROOT,
+        words=PARAMETERS["corpus"]["words"],
+        code=code_digest("corpora.lrw", "corpora.manifest", "media"),
     script:
         SCRIPTS / "manifest.py"

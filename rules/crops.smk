@@ -8,10 +8,6 @@ rule crops:
         manifest=f"data/crops/{CORPUS}-{{split}}/manifest.json",
         index=f"data/crops/{CORPUS}-{{split}}/index.parquet",
         rejects=f"data/crops/{CORPUS}-{{split}}/rejects.parquet",
-    params:
-        root=ROOT,
-        crops=PARAMETERS["crops"],
-        code=code_digest("faces", "clips.shards", "media"),
     log:
         "logs/crops/{split}.log",
     benchmark:
@@ -19,5 +15,9 @@ rule crops:
     threads: 64
     resources:
         gpu=1,
+    params:
+        root=ROOT,
+        crops=PARAMETERS["crops"],
+        code=code_digest("faces", "clips.shards", "media"),
     script:
         SCRIPTS / "crops.py"

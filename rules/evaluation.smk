@@ -9,10 +9,6 @@ rule evaluate:
     output:
         predictions=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-test{{shuffled}}/predictions.parquet",
         metrics=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-test{{shuffled}}/metrics.json",
-    params:
-        evaluation=PARAMETERS["evaluation"],
-        shuffle_frames=lambda wildcards: wildcards.shuffled != "",
-        code=code_digest("evaluation", "models"),
     log:
         "logs/evaluate/{run}-seed-{seed}-test{shuffled}.log",
     benchmark:
@@ -20,5 +16,9 @@ rule evaluate:
     threads: PARAMETERS["evaluation"]["threads"]
     resources:
         gpu=1,
+    params:
+        evaluation=PARAMETERS["evaluation"],
+        shuffle_frames=lambda wildcards: wildcards.shuffled != "",
+        code=code_digest("evaluation", "models"),
     script:
         SCRIPTS / "evaluate.py"

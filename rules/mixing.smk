@@ -6,15 +6,15 @@ rule mixture_real:
         real=f"data/crops/{CORPUS}-train/manifest.json",
     output:
         mixture=f"data/mixtures/{CORPUS}-real.json",
+    log:
+        "logs/mixtures/real.log",
+    benchmark:
+        "logs/mixtures/real.tsv"
     params:
         repeats="inf",
         redraw=PARAMETERS["mixing"]["redraw"],
         seed=PARAMETERS["mixing"]["seed"],
         code=code_digest("clips.mixture"),
-    log:
-        "logs/mixtures/real.log",
-    benchmark:
-        "logs/mixtures/real.tsv"
     script:
         SCRIPTS / "mixture.py"
 
@@ -25,14 +25,14 @@ rule mixture_synthetic:
         synthetic=rules.synthesis.output.manifest,
     output:
         mixture=f"data/mixtures/{SYNTHETIC}-N{{repeats}}.json",
+    log:
+        "logs/mixtures/N{repeats}.log",
+    benchmark:
+        "logs/mixtures/N{repeats}.tsv"
     params:
         repeats=lambda wildcards: wildcards.repeats,
         redraw=PARAMETERS["mixing"]["redraw"],
         seed=PARAMETERS["mixing"]["seed"],
         code=code_digest("clips.mixture"),
-    log:
-        "logs/mixtures/N{repeats}.log",
-    benchmark:
-        "logs/mixtures/N{repeats}.tsv"
     script:
         SCRIPTS / "mixture.py"

@@ -6,22 +6,21 @@ SYNTHETIC = f"{CORPUS}-{GENERATOR}"
 rule pairs:
     input:
         manifest=rules.manifest.output.manifest,
-        corpus=rules.miniature_corpus.output.corpus if CORPUS == "miniature" else [],
+        corpus=rules.miniature_corpus.output.speakers if CORPUS == "miniature" else [],
     output:
         pairs=f"data/synthesis/{SYNTHETIC}/pairs.parquet",
         excluded=f"data/synthesis/{SYNTHETIC}/excluded_portraits.parquet",
+    log:
+        "logs/pairs.log",
+    benchmark:
+        "logs/pairs.tsv"
     params:
         portraits=PARAMETERS["synthesis"]["portraits"],
         generator=GENERATOR,
         clips=PARAMETERS["synthesis"]["clips"],
         clips_per_portrait=PARAMETERS["synthesis"]["clips_per_portrait"],
         seed=PARAMETERS["synthesis"]["seed"],
-        crops=PARAMETERS["crops"],
         code=code_digest("generators.pairing", "faces.retinaface"),
-    log:
-        "logs/pairs.log",
-    benchmark:
-        "logs/pairs.tsv"
     script:
         SCRIPTS / "pairs.py"
 
@@ -35,14 +34,6 @@ rule synthesis:
         index=f"data/crops/{SYNTHETIC}/index.parquet",
         rejects=f"data/crops/{SYNTHETIC}/rejects.parquet",
         records=f"data/synthesis/{SYNTHETIC}/records.parquet",
-    params:
-        root=ROOT,
-        portraits=PARAMETERS["synthesis"]["portraits"],
-        generator=GENERATOR,
-        min_face_share=PARAMETERS["synthesis"]["min_face_share"],
-        seed=PARAMETERS["synthesis"]["seed"],
-        crops=PARAMETERS["crops"],
-        code=code_digest("generators", "heads", "faces", "clips.shards", "media"),
     log:
         "logs/synthesis.log",
     benchmark:
@@ -50,5 +41,12 @@ rule synthesis:
     threads: 64
     resources:
         gpu=1,
+    params:
+        root=ROOT,
+        portraits=PARAMETERS["synthesis"]["portraits"],
+        generator=GENERATOR,
+        min_face_share=PARAMETERS["synthesis"]["min_face_share"],
+        crops=PARAMETERS["crops"],
+        code=code_digest("generators", "heads", "faces", "clips.shards", "media"),
     script:
         SCRIPTS / "synthesis.py"

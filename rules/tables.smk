@@ -22,6 +22,10 @@ rule table:
         csv="tables/{paper}/{table}.csv",
         markdown="tables/{paper}/{table}.md",
         figure="tables/{paper}/{table}.png",
+    log:
+        "logs/tables/{paper}-{table}.log",
+    benchmark:
+        "logs/tables/{paper}-{table}.tsv"
     params:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
@@ -29,10 +33,6 @@ rule table:
         runs=PARAMETERS["runs"],
         generator=GENERATOR,
         code=code_digest("report.tables", "report.figures", "papers", "evaluation.statistics"),
-    log:
-        "logs/tables/{paper}-{table}.log",
-    benchmark:
-        "logs/tables/{paper}-{table}.tsv"
     script:
         SCRIPTS / "table.py"
 
@@ -53,13 +53,13 @@ rule report:
         excluded=rules.pairs.output.excluded,
     output:
         html="report/index.html",
-    params:
-        parameters=PARAMETERS,
-        code=code_digest("report", "papers"),
     log:
         "logs/report.log",
     benchmark:
         "logs/report.tsv"
+    params:
+        parameters=PARAMETERS,
+        code=code_digest("report", "papers"),
     script:
         SCRIPTS / "report.py"
 
@@ -67,12 +67,12 @@ rule report:
 rule tracking_database:
     output:
         "tracking/database.json",
-    params:
-        tracking=PARAMETERS["tracking"],
     log:
         "logs/tracking_database.log",
     benchmark:
         "logs/tracking_database.tsv"
+    params:
+        tracking=PARAMETERS["tracking"],
     script:
         SCRIPTS / "tracking_database.py"
 
@@ -80,18 +80,16 @@ rule tracking_database:
 rule track:
     input:
         database=rules.tracking_database.output,
-        tables=lambda wildcards: [
-            f"tables/{p}/{t}.csv" for p, t in TABLES if p == wildcards.paper
-        ],
+        tables=lambda wildcards: [f"tables/{p}/{t}.csv" for p, t in TABLES if p == wildcards.paper],
     output:
         cells="tracking/{paper}.json",
-    params:
-        tracking=PARAMETERS["tracking"],
-        parameters=PARAMETERS,
-        code=code_digest("run.tracking"),
     log:
         "logs/track/{paper}.log",
     benchmark:
         "logs/track/{paper}.tsv"
+    params:
+        tracking=PARAMETERS["tracking"],
+        parameters=PARAMETERS,
+        code=code_digest("run.tracking"),
     script:
         SCRIPTS / "track.py"

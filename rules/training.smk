@@ -18,10 +18,6 @@ rule train:
         model="runs/{run}/seed-{seed}/model.safetensors",
         history="runs/{run}/seed-{seed}/history.csv",
         record="runs/{run}/seed-{seed}/training.json",
-    params:
-        model=run_model,
-        training=PARAMETERS["training"],
-        code=code_digest("training", "models", "clips"),
     log:
         "logs/train/{run}-seed-{seed}.log",
     benchmark:
@@ -29,5 +25,9 @@ rule train:
     threads: PARAMETERS["training"]["threads"]
     resources:
         gpu=1,
+    params:
+        model=run_model,
+        training=PARAMETERS["training"],
+        code=code_digest("training", "models", "clips"),
     script:
         SCRIPTS / "train.py"

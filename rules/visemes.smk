@@ -9,12 +9,12 @@ rule visemes:
         pronunciations=PARAMETERS["visemes"]["pronunciations"] or [],
     output:
         visemes=VISEMES,
-    params:
-        map=PARAMETERS["visemes"]["map"],
-        code=code_digest("visemes"),
     log:
         "logs/visemes.log",
     benchmark:
         "logs/visemes.tsv"
+    params:
+        map=PARAMETERS["visemes"]["map"],
+        code=code_digest("visemes"),
     script:
         SCRIPTS / "visemes.py"

@@ -48,7 +48,7 @@ def test_order_is_file_then_scale_then_overrides():
         ({"overrides": {"training": {"batch_size": "many"}}}, r"training.batch_size: 'many'"),
         ({"overrides": {"model": {"dilations": [1]}}}, r"model.dilations has 1 entries .*give"),
         ({"overrides": {"model": {"growth": 47}}}, r"growth = 47 .* multiple"),
-        ({"overrides": {"crops": {"smoothing": 4}}}, r"crops.smoothing is 4; take an odd"),
+        ({"overrides": {"crops": {"smoothing_window": 4}}}, r"smoothing_window is 4; take an odd"),
         ({"overrides": {"corpus": {"words": ["A", "A"]}}}, r"names a word twice"),
         ({"runs": {"lipgen-R6": {"lamda": 0.3}}}, r"runs.lipgen-R6.lamda: .*'lambda'"),
     ],

@@ -44,16 +44,19 @@ class Corpus(Section):
 
 
 class Crops(Section):
-    detector: Literal["retinaface-mobilenet0.25"]
-    detection_size: Annotated[int, Field(ge=64)]
     score: Share
-    smoothing: PositiveInt
-    max_missing: Share
+    detect_every: PositiveInt
+    longest_side: Annotated[int, Field(ge=64)]
+    max_missing_share: Share
+    eye_to_mouth: Annotated[float, Field(ge=16, le=192)]
+    smoothing_window: PositiveInt
 
     @model_validator(mode="after")
     def window_is_centred(self):
-        if self.smoothing % 2 == 0:
-            raise ValueError(f"crops.smoothing is {self.smoothing}; take an odd number of frames")
+        if self.smoothing_window % 2 == 0:
+            raise ValueError(
+                f"crops.smoothing_window is {self.smoothing_window}; take an odd number of frames"
+            )
         return self
 
 
@@ -80,14 +83,16 @@ class Mixing(Section):
 class Model(Section):
     width: PositiveInt
     input_size: Annotated[int, Field(ge=16, le=88)]
-    temporal_shift: Annotated[list[Share], Field(min_length=4, max_length=4)]
+    temporal_shift: Annotated[
+        list[Annotated[float, Field(ge=0, le=0.5)]], Field(min_length=4, max_length=4)
+    ]
     blocks: PositiveInt
     layers: PositiveInt
     growth: PositiveInt
     reduced: PositiveInt
     kernels: Annotated[list[PositiveInt], Field(min_length=1)]
     dilations: Annotated[list[PositiveInt], Field(min_length=1)]
-    squeeze_excitation: bool
+    squeeze_excitation: Annotated[int, Field(ge=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
@@ -112,14 +117,14 @@ class Training(Section):
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
-    warmup_steps: Annotated[int, Field(ge=0)]
+    warm_up: Annotated[int, Field(ge=0)]
     mixup: Annotated[float, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     colour_jitter: Annotated[float, Field(ge=0, lt=1)]
     time_mask: Annotated[int, Field(ge=0)]
     viseme_weight: Annotated[float, Field(ge=0)]
     validate_every: PositiveInt
-    checkpoint_every: Annotated[float, Field(gt=0)]
+    checkpoint_seconds: Annotated[float, Field(gt=0)]
     threads: PositiveInt
 
 

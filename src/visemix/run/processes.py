@@ -94,13 +94,21 @@ def _again(pool, function, task, future) -> Future:
 
 
 def _alone(function, task, prepare, on_crash):
+    """The task in a process of its own; the process is known to have started before it."""
     with _pool(1, prepare) as pool:
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            raise RuntimeError(
+                "worker processes die as they start; look at their messages above, and start them "
+                'from a file whose work is under `if __name__ == "__main__"`, or take one worker'
+            ) from None
         try:
             return pool.submit(function, task).result()
         except BrokenProcessPool:
-            if on_crash is None:
-                raise RuntimeError(
-                    f"the process that worked on {task!r} died twice; look at that input, and at "
-                    "the memory left on the machine"
-                ) from None
-            return on_crash(task)
+            if on_crash is not None:
+                return on_crash(task)
+            raise RuntimeError(
+                f"the process that worked on {task!r} died twice; look at that input, and at the "
+                "memory left on the machine"
+            ) from None

@@ -1,0 +1,202 @@
+"""Batch augmentation: uint8 mouth crops go to the device, everything else happens there.
+
+LipGen (arXiv 2501.04204, III-B) augments "as in" Ma et al., "Training strategies for improved
+lip-reading" (arXiv 2209.01383): random 88x88 crop of the 96x96 mouth crop, horizontal flip, colour
+jitter, temporal masking, mixup (Zhang et al., arXiv 1710.09412) and label smoothing. The numbers
+that the papers leave unsaid are parameters of `Augmentation`.
+
+All random numbers of a batch are drawn by `draw`, keyed by (seed, step) alone, so a resumed run
+needs no saved random state, and the device has no part in them.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+CROP = 88  # side of the crop that the network sees, before any reduction to `input_size`
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths of the training augmentations and the grey-level normalisation.
+
+    Attributes:
+        flip: probability of a horizontal flip, one for all frames of a clip.
+        brightness: the clip is multiplied by a factor in 1 +- brightness.
+        contrast: the distance to the clip's mean grey is multiplied by a factor in 1 +- contrast.
+        time_mask: the masked stretch is shorter than this many frames; 0 masks nothing. One mask
+            a clip, filled with the mean of the clip, drawn as in the code of arXiv 2209.01383:
+            two independent lengths m, w in [0, time_mask), start in [0, T - m), frames
+            [start, start + w) masked, no mask when m = 0.
+        mixup: alpha of Beta(alpha, alpha), one lambda a batch; 0 mixes nothing.
+        label_smoothing: epsilon; the target is 1 - epsilon + epsilon / C for the word and
+            epsilon / C for the others.
+        mean, std: of the grey levels scaled to [0, 1].
+    """
+
+    flip: float = 0.5
+    brightness: float = 0.2
+    contrast: float = 0.2
+    time_mask: int = 15
+    mixup: float = 0.4
+    label_smoothing: float = 0.1
+    mean: float = 0.421
+    std: float = 0.165
+
+    def __post_init__(self):
+        for name in ("flip", "brightness", "contrast", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1]")
+        for name in ("time_mask", "mixup"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.std <= 0:
+            raise ValueError(f"std is {self.std}; it must be positive")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random numbers of one batch of B clips; arrays of shape (B,) unless said."""
+
+    top: np.ndarray  # int, first row of the crop
+    left: np.ndarray  # int, first column of the crop
+    flip: np.ndarray  # bool
+    brightness: np.ndarray  # float32, factor
+    contrast: np.ndarray  # float32, factor
+    mask_start: np.ndarray  # int, first masked frame
+    mask_stop: np.ndarray  # int, frame after the last masked one
+    partner: np.ndarray  # int, the clip that each clip is mixed with
+    share: float  # lambda of mixup: share of the clip itself, 1 for no mixing
+
+
+def draw(settings: Augmentation, seed: int, step: int, shape: tuple[int, int, int]) -> Draw:
+    """Draw the augmentation of optimiser step `step` for a batch of shape (B, T, side)."""
+    batch, frames, side = shape
+    rng = np.random.default_rng([seed, step])
+    reach = min(settings.time_mask, frames)
+    length, width = rng.integers(0, max(reach, 1), (2, batch))
+    start = rng.integers(0, frames - length)
+    stop = np.where(length > 0, np.minimum(start + width, frames), start)
+    jitter = rng.uniform(-1, 1, (2, batch)).astype(np.float32)
+    return Draw(
+        top=rng.integers(0, side - CROP + 1, batch),
+        left=rng.integers(0, side - CROP + 1, batch),
+        flip=rng.random(batch) < settings.flip,
+        brightness=1 + settings.brightness * jitter[0],
+        contrast=1 + settings.contrast * jitter[1],
+        mask_start=start,
+        mask_stop=stop,
+        partner=rng.permutation(batch),
+        share=float(rng.beta(settings.mixup, settings.mixup)) if settings.mixup else 1.0,
+    )
+
+
+def augment(
+    clips: torch.Tensor, drawn: Draw, settings: Augmentation, input_size: int = CROP
+) -> torch.Tensor:
+    """Augmented network input of a training batch.
+
+    Args:
+        clips: uint8 (B, T, H, W), square mouth crops of at least 88 pixels.
+        input_size: side of the network input. Below 88 the crop is reduced by averaging areas.
+
+    Returns:
+        float32 (B, T, input_size, input_size), normalised, on the device of `clips`.
+    """
+    device, side = clips.device, clips.shape[-1]
+    areas = _area_weights(input_size)
+    rows = _placed(areas, drawn.top, side)
+    columns = _placed(areas, drawn.left, side)
+    columns = np.where(drawn.flip[:, None, None], columns[:, ::-1], columns)
+    frames = _resample(clips, torch.from_numpy(rows), torch.from_numpy(columns))
+
+    def column(values):  # (B,) -> (B, 1, 1, 1) on the device
+        return torch.from_numpy(np.asarray(values)).to(device).view(-1, 1, 1, 1)
+
+    # Brightness f and contrast c: f (c x + (1 - c) mean), then normalised; one affine map a clip.
+    # No clipping at black and white, which keeps it affine.
+    mean = frames.mean((1, 2, 3), keepdim=True)
+    brightness, contrast = column(drawn.brightness), column(drawn.contrast)
+    scale = brightness * contrast / settings.std
+    offset = (brightness * (1 - contrast) * mean - settings.mean) / settings.std
+    time = torch.arange(frames.shape[1], device=device).view(1, -1, 1, 1)
+    masked = (time >= column(drawn.mask_start)) & (time < column(drawn.mask_stop))
+    # A masked frame is the normalised clip mean: frames * 0 + (scale * mean + offset).
+    filled = torch.where(masked, scale * mean + offset, offset)
+    frames = torch.addcmul(filled, frames, torch.where(masked, 0.0, scale))
+    return mix(frames, drawn)
+
+
+def centre_crop(
+    clips: torch.Tensor, settings: Augmentation, input_size: int = CROP
+) -> torch.Tensor:
+    """Network input of an evaluation batch: the central 88x88, normalised, nothing random.
+
+    Args:
+        clips: uint8 (B, T, H, W).
+
+    Returns:
+        float32 (B, T, input_size, input_size).
+    """
+    batch, _, _, side = clips.shape
+    weights = _placed(_area_weights(input_size), np.full(batch, (side - CROP) // 2), side)
+    weights = torch.from_numpy(weights)
+    return (_resample(clips, weights, weights) - settings.mean) / settings.std
+
+
+def smoothed_targets(labels: torch.Tensor, n_words: int, label_smoothing: float) -> torch.Tensor:
+    """Word labels, int64 (B,), as smoothed distributions, float32 (B, n_words); rows sum to 1."""
+    targets = torch.full((len(labels), n_words), label_smoothing / n_words, device=labels.device)
+    return targets.scatter_(1, labels[:, None], 1 - label_smoothing + label_smoothing / n_words)
+
+
+def mix(values: torch.Tensor, drawn: Draw) -> torch.Tensor:
+    """Mixup of frames, of word targets or of viseme targets alike: first axis B."""
+    if drawn.share == 1.0:
+        return values
+    partner = torch.from_numpy(drawn.partner).to(values.device)
+    return torch.lerp(values[partner], values, drawn.share)
+
+
+@lru_cache
+def _area_weights(input_size: int) -> np.ndarray:
+    """(input_size, 88) weights: each output pixel is the mean of the area that it covers."""
+    if not 1 <= input_size <= CROP:
+        raise ValueError(f"input_size is {input_size}; it must lie between 1 and {CROP}")
+    edges = np.arange(input_size + 1) * (CROP / input_size)
+    pixels = np.arange(CROP)
+    upper = np.minimum(edges[1:, None], pixels + 1)
+    lower = np.maximum(edges[:-1, None], pixels)
+    return (np.clip(upper - lower, 0, None) * (input_size / CROP)).astype(np.float32)
+
+
+def _placed(weights: np.ndarray, starts: np.ndarray, side: int) -> np.ndarray:
+    """(B, input_size, side): the weights moved to each clip's first crop row or column."""
+    size, crop = weights.shape
+    placed = np.zeros((len(starts), size, side), np.float32)
+    for one, start in zip(placed, starts, strict=True):
+        one[:, start : start + crop] = weights
+    return placed
+
+
+def _resample(clips: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Crop, flip and reduce: rows @ clip @ columns^T for each frame, scaled to [0, 1].
+
+    Cropping, flipping and area averaging are linear in each axis, so two matrix products with
+    one small matrix a clip do all three. On a CPU clip by clip: a clip's floats stay in cache.
+    """
+    batch, frames, side, _ = clips.shape
+    size = rows.shape[1]
+    rows, columns = (rows / 255).to(clips.device), columns.to(clips.device).transpose(1, 2)
+    chunk = batch if clips.is_cuda else 1
+    resampled = torch.empty(batch, frames, size, size, device=clips.device)
+    pixels = torch.empty(chunk, frames * side, side, device=clips.device)
+    narrow = torch.empty(chunk, frames * side, size, device=clips.device)
+    for at in range(0, batch, chunk):
+        part = slice(at, at + chunk)
+        pixels.copy_(clips[part].view_as(pixels))
+        torch.bmm(pixels, columns[part], out=narrow)
+        torch.matmul(rows[part, None], narrow.view(chunk, frames, side, size), out=resampled[part])
+    return resampled

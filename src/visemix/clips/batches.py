@@ -1,0 +1,153 @@
+"""Batches read ahead by one background thread, without worker processes.
+
+While a step runs, the thread reads the next clips with `CropSet.read` straight from the shards
+into one of a few buffers that are used over and over (pinned where the device is a GPU).
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+BUFFERS = 3  # one in use, one ready, one being filled
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch. `clips` may live in a reused buffer: it is valid until the next batch is taken."""
+
+    number: int
+    clips: torch.Tensor  # uint8 (B, T, H, W), on the device
+    labels: torch.Tensor  # int64 (B,), on the device
+
+
+@dataclass(frozen=True)
+class LabelledClips:
+    """Crop sets seen as one list of entries: `source[i]`, `row[i]` name entry i's clip."""
+
+    sets: list  # CropSet
+    labels: list[np.ndarray]  # for each set, the class of each row, int64
+    frames: int  # length T of every clip
+    side: int  # height and width of every crop
+
+    def read(self, source: np.ndarray, row: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Read entries into `out`, uint8 (B, T, side, side); returns their labels, int64 (B,).
+
+        Entries come ordered by source, so that each source is read in one go.
+        """
+        labels = np.empty(len(row), np.int64)
+        start = 0
+        for number, crops in enumerate(self.sets):
+            rows = row[source == number]
+            stop = start + len(rows)
+            if len(rows):
+                crops.read(rows, out=out[start:stop])
+                labels[start:stop] = self.labels[number][rows]
+            start = stop
+        return labels
+
+
+def labelled_clips(sets: list, words: list[str]) -> LabelledClips:
+    """Check crop sets against each other and the vocabulary, and number their labels.
+
+    Args:
+        sets: CropSet objects; an entry may be None when no entry refers to it.
+
+    Raises:
+        ValueError: an empty set, a label that is not in `words`, clips of unequal length.
+    """
+    classes = {word: number for number, word in enumerate(words)}
+    labels, lengths = [], set()
+    for crops in sets:
+        if crops is None:
+            labels.append(np.zeros(0, np.int64))
+            continue
+        if not len(crops.index):
+            raise ValueError(f"{crops.folder} holds no accepted clip; look at its rejects.parquet")
+        unknown = sorted(set(crops.index["label"]) - set(classes))
+        if unknown:
+            raise ValueError(
+                f"{crops.folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not "
+                f"among the {len(words)} words to recognise; add them or leave the clips out"
+            )
+        labels.append(crops.index["label"].map(classes).to_numpy(np.int64))
+        lengths |= set(crops.index["length"].tolist())
+    if len(lengths) != 1:
+        folders = ", ".join(str(crops.folder) for crops in sets if crops is not None)
+        raise ValueError(
+            f"clips of {sorted(lengths)} frames in {folders}; a batch needs clips of one length"
+        )
+    sizes = {crops.frame_size for crops in sets if crops is not None}
+    if len(sizes) != 1 or len(set(min(sizes))) != 1:
+        raise ValueError(f"crops of sizes {sorted(sizes)}; all must be equal squares")
+    return LabelledClips(sets, labels, lengths.pop(), sizes.pop()[0])
+
+
+@contextmanager
+def read_ahead(
+    clips: LabelledClips,
+    entries: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    numbers: range,
+    batch_size: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[Iterator[Batch]]:
+    """Context manager that yields an iterator over the batches `numbers`, in order.
+
+    Args:
+        entries: batch number -> (source, row), at most `batch_size` of each.
+        device: where the batches go; pinned buffers and asynchronous copies for a GPU.
+
+    An error of the reading thread is raised where the batch is taken. Leaving the block, also in
+    the middle, ends the thread.
+    """
+    device = torch.device(device)
+    shape = (batch_size, clips.frames, clips.side, clips.side)
+    ready: queue.Queue = queue.Queue()
+    free: queue.Queue = queue.Queue()
+    for _ in range(BUFFERS):
+        pinned = device.type == "cuda"
+        free.put((torch.empty(shape, dtype=torch.uint8, pin_memory=pinned), None))
+    stop = object()
+
+    def fill():
+        try:
+            for number in numbers:
+                taken = free.get()
+                if taken is stop:
+                    return
+                buffer, copied = taken
+                if copied is not None:
+                    copied.synchronize()  # the copy to the GPU still reads the buffer until then
+                source, row = entries(number)
+                labels = clips.read(source, row, buffer.numpy()[: len(row)])
+                ready.put((number, buffer, torch.from_numpy(labels)))
+        except BaseException as error:  # handed to the consumer, which raises it
+            ready.put(error)
+
+    def batches() -> Iterator[Batch]:
+        for _ in numbers:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            number, buffer, labels = item
+            part = buffer[: len(labels)]
+            copied = None
+            if device.type == "cuda":
+                part = part.to(device, non_blocking=True)
+                copied = torch.cuda.Event()
+                copied.record()
+            yield Batch(number, part, labels.to(device))
+            free.put((buffer, copied))
+
+    thread = threading.Thread(target=fill, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        yield batches()
+    finally:
+        free.queue.clear()
+        free.put(stop)
+        thread.join()

@@ -1,0 +1,167 @@
+"""Mixing real and synthetic clips by an index: nothing is copied, on disk or in memory.
+
+A mixture follows the mixing ratio of the papers,
+
+    beta = N |D_d| / (N |D_d| + |D_g|),
+
+with D_d the real clips, D_g the synthetic clips and N how often an epoch repeats the real clips.
+N may be fractional: floor(N) whole copies and, for the rest, a seeded subset. N = 0 is synthetic
+clips only; N = infinity is real clips only, each of them once an epoch.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+
+from visemix.run.atomic import sha256_file, write_json
+
+VERSION = 1
+REDRAW = ("fixed", "epoch")  # is the fractional subset drawn once, or anew each epoch
+
+
+def mixing_ratio(repeats: float, n_real: int, n_synthetic: int) -> float:
+    """Share of real clips, beta = N |D_d| / (N |D_d| + |D_g|), in [0, 1].
+
+    Raises ValueError when nothing would be drawn, or for a negative or undefined N.
+    """
+    if math.isnan(repeats) or repeats < 0:
+        raise ValueError(f"repeats is {repeats}; it must be a number from 0 to infinity")
+    if math.isinf(repeats):
+        drawn, share = n_real, 1.0
+    else:
+        drawn = repeats * n_real + n_synthetic
+        share = repeats * n_real / drawn if drawn else 0.0
+    if not drawn:
+        raise ValueError(
+            f"a mixture of {n_real} real clips, repeated {repeats} times, and {n_synthetic} "
+            "synthetic clips is empty; raise `repeats` or give a set that holds clips"
+        )
+    return share
+
+
+def make_mixture(
+    name: str,
+    real_folder: str | Path,
+    synthetic_folder: str | Path | None,
+    repeats: float,
+    seed: int,
+    redraw: str = "fixed",
+) -> dict:
+    """Describe a mixture of the crop sets in two folders; only accepted clips count.
+
+    Args:
+        repeats: N, from 0 to infinity. Without a synthetic set it must be infinity.
+        seed: of the subset that a fractional N needs.
+        redraw: "fixed" keeps that subset in all epochs; "epoch" draws a new one each epoch.
+
+    Returns:
+        {version, name, sources: [{folder, role, clips, repeats, manifest_sha256}], beta, seed,
+        redraw}. Infinity is the string "inf", so that the file is plain JSON. A source with
+        repeats 0 is not drawn from.
+
+    Raises:
+        FileNotFoundError: a folder is not a finished crop set.
+        ValueError: a parameter out of range, or an empty mixture.
+    """
+    if redraw not in REDRAW:
+        raise ValueError(f"redraw is {redraw!r}; it must be one of {', '.join(REDRAW)}")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must not be negative")
+    if synthetic_folder is None and not math.isinf(repeats):
+        raise ValueError(
+            f"repeats is {repeats}, but there is no synthetic set to mix with; "
+            "real clips only are written as repeats = infinity"
+        )
+    real = _source(real_folder, "real", repeats)
+    sources = [real]
+    if synthetic_folder is not None:
+        sources.append(_source(synthetic_folder, "synthetic", 0 if math.isinf(repeats) else 1))
+    n_synthetic = sources[1]["clips"] if synthetic_folder is not None else 0
+    return {
+        "version": VERSION,
+        "name": name,
+        "sources": sources,
+        "beta": mixing_ratio(repeats, real["clips"], n_synthetic),
+        "seed": seed,
+        "redraw": redraw,
+    }
+
+
+def _source(folder: str | Path, role: str, repeats: float) -> dict:
+    folder = Path(folder)
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        raise FileNotFoundError(
+            f"{manifest} does not exist: {folder} is not a finished crop set; make the crops first"
+        )
+    repeats = float(repeats)
+    return {
+        "folder": str(folder),
+        "role": role,
+        "clips": parquet.read_metadata(folder / "index.parquet").num_rows,
+        "repeats": "inf" if math.isinf(repeats) else repeats,
+        "manifest_sha256": sha256_file(manifest),
+    }
+
+
+def write_mixture(path: str | Path, mixture: dict) -> None:
+    """Write a mixture as JSON, atomically."""
+    write_json(path, mixture)
+
+
+def read_mixture(path: str | Path) -> dict:
+    """Read a mixture that `write_mixture` wrote; ValueError for another version."""
+    mixture = json.loads(Path(path).read_text())
+    if mixture.get("version") != VERSION:
+        raise ValueError(
+            f"{path} is a mixture of version {mixture.get('version')}; this code reads version "
+            f"{VERSION}: make the mixture again"
+        )
+    return mixture
+
+
+def check_sources(mixture: dict) -> None:
+    """Raise ValueError when a crop set changed after the mixture was made."""
+    for source in mixture["sources"]:
+        if source["repeats"] == 0:
+            continue
+        manifest = Path(source["folder"]) / "manifest.json"
+        if sha256_file(manifest) != source["manifest_sha256"]:
+            raise ValueError(
+                f"{manifest} changed after mixture {mixture['name']!r} was made; make the "
+                "mixture again"
+            )
+
+
+def expand_mixture(mixture: dict, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The entries of one epoch, unshuffled: arrays of equal length.
+
+    Returns:
+        (source, row): uint8 index into `mixture["sources"]`, int32 row of that source's
+        index.parquet. The length is the same in every epoch.
+    """
+    redrawn = epoch if mixture["redraw"] == "epoch" else 0
+    rows = [
+        _repeated_rows(
+            source["clips"],
+            float(source["repeats"]),
+            np.random.default_rng([mixture["seed"], number, redrawn]),
+        )
+        for number, source in enumerate(mixture["sources"])
+    ]
+    numbers = np.repeat(np.arange(len(rows), dtype=np.uint8), [len(part) for part in rows])
+    return numbers, np.concatenate(rows)
+
+
+def _repeated_rows(clips: int, repeats: float, rng: np.random.Generator) -> np.ndarray:
+    """floor(repeats) copies of all rows, then a sorted random subset for the fraction."""
+    rows = np.arange(clips, dtype=np.int32)
+    if math.isinf(repeats):
+        return rows
+    copies = math.floor(repeats)
+    rest = round((repeats - copies) * clips)
+    subset = np.sort(rng.permutation(rows)[:rest]) if rest else rows[:0]
+    return np.concatenate([np.tile(rows, copies), subset])

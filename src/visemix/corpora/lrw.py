@@ -1,0 +1,176 @@
+"""LRW and corpora in its layout: `lipread_mp4/WORD/{train,val,test}/WORD_00001.{mp4,txt}`.
+
+Chung & Zisserman, Lip Reading in the Wild, ACCV 2016. A clip is 29 frames at 25 fps with the word
+in its middle; the `.txt` beside it carries the word's length as `Duration: 0.53 seconds`.
+"""
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import av
+import pandas as pd
+from tqdm import tqdm
+
+from visemix.corpora.manifest import SPLITS, check_manifest, manifest_frame
+from visemix.run.atomic import sha256_bytes
+from visemix.run.processes import ordered_map
+
+FRAMES = 29
+FPS = 25.0
+_DURATION = re.compile(r"^\s*Duration:\s*(\S+)\s*seconds?\s*$", re.MULTILINE | re.IGNORECASE)
+
+
+def scan(
+    root: str | os.PathLike,
+    corpus: str = "lrw",
+    words: Sequence[str] | None = None,
+    workers: int = 1,
+    other_words: str = "error",
+) -> pd.DataFrame:
+    """Manifest of the corpus under `root`, sorted by clip_id ("<split>/<WORD>_00001").
+
+    `words` are the word folders that must be there (None: all that are); `other_words` says what
+    a folder of any other word does: "error", or "ignore" to use a part of a larger corpus.
+    Headers are read and packets counted, but no frame is decoded. What is wrong with a clip makes
+    it a rejected row with a reason. Speakers come from `root/speakers.csv` (clip_id,speaker)
+    where there is one.
+
+    Raises FileNotFoundError for a missing folder or word, ValueError for an unexpected word or a
+    broken speakers.csv.
+    """
+    root = Path(root)
+    top = root / "lipread_mp4"
+    if not top.is_dir():
+        raise FileNotFoundError(
+            f"{top}: no such folder; set the corpus root to the folder that holds lipread_mp4"
+        )
+    found = sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith("."))
+    words = _choose_words(top, found, words, other_words)
+    folders = [
+        (word, split.name)
+        for word in words
+        for split in sorted((top / word).iterdir())
+        if split.is_dir() and not split.name.startswith(".")
+    ]
+    speakers = _read_speakers(root / "speakers.csv")
+    chunks = ordered_map(partial(_scan_folder, root, corpus, speakers), folders, workers)
+    progress = tqdm(chunks, "scan", len(folders), unit="folder", disable=None)
+    frames = [manifest_frame(rows) for rows in progress if rows]
+    if not frames:
+        raise FileNotFoundError(f"{top}: no clip found; expected WORD/train/WORD_00001.mp4")
+    manifest = pd.concat(frames, ignore_index=True).sort_values("clip_id", ignore_index=True)
+    check_manifest(manifest)
+    return manifest
+
+
+def word_times(duration: float) -> tuple[float, float]:
+    """Start and end (s) of a word of that length (s) in the middle of a clip."""
+    middle = FRAMES / FPS / 2
+    return middle - duration / 2, middle + duration / 2
+
+
+def _choose_words(top: Path, found: list[str], words, other_words: str) -> list[str]:
+    if other_words not in ("error", "ignore"):
+        raise ValueError(f"other_words is {other_words!r}; give 'error' or 'ignore'")
+    if words is None:
+        return found
+    absent = sorted(set(words) - set(found))
+    if absent:
+        raise FileNotFoundError(
+            f"{top}: no folder for the word {', '.join(absent)}; correct the list of words "
+            "(folders are upper case) or add the clips"
+        )
+    others = sorted(set(found) - set(words))
+    if others and other_words == "error":
+        raise ValueError(
+            f"{top}: the word {', '.join(others)} is not in the list of words; add it, remove "
+            "its folder, or pass other_words='ignore'"
+        )
+    return sorted(set(words))
+
+
+def _read_speakers(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if rows and not {"clip_id", "speaker"} <= set(rows[0]):
+        raise ValueError(f"{path}: needs the columns clip_id,speaker, has {','.join(rows[0])}")
+    return {row["clip_id"]: row["speaker"] for row in rows}
+
+
+def _scan_folder(root: Path, corpus: str, speakers: dict[str, str], folder) -> list[tuple]:
+    """Manifest rows of one folder WORD/split."""
+    word, split = folder
+    relative = f"lipread_mp4/{word}/{split}"
+    names = {entry.name for entry in os.scandir(root / relative) if entry.name[0] != "."}
+    rows = []
+    for stem in sorted({name[:-4] for name in names if name.endswith((".mp4", ".txt"))}):
+        facts = {"n_frames": 0, "fps": 0.0, "start": math.nan, "end": math.nan, "sha256": ""}
+        reason = next(_complaints(root / relative, stem, word, split, names, facts), "")
+        clip_id = f"{split}/{stem}"
+        rows.append(
+            (clip_id, corpus, split, word, f"{relative}/{stem}.mp4")
+            + (facts["n_frames"], facts["fps"], facts["start"], facts["end"])
+            + (speakers.get(clip_id, ""), facts["sha256"], "rejected" if reason else "ok", reason)
+        )
+    return rows
+
+
+def _complaints(folder: Path, stem: str, word: str, split: str, names: set, facts: dict):
+    """What is wrong with a clip, in the order of looking; fills `facts` on the way."""
+    if split not in SPLITS:
+        yield f"the split folder {split!r} is none of {', '.join(SPLITS)}"
+    if not re.fullmatch(re.escape(word) + r"_\d+", stem):
+        yield f"the file name {stem!r} is not {word}_ and a number"
+    if f"{stem}.mp4" not in names:
+        yield f"{stem}.mp4 is missing"
+    content = (folder / f"{stem}.mp4").read_bytes()
+    facts["sha256"] = sha256_bytes(content)
+    try:
+        facts["n_frames"], announced, facts["fps"] = _read_header(content)
+    except (av.FFmpegError, _NoVideoError) as error:
+        yield f"the mp4 cannot be read, it is cut short or damaged ({_plain(error)})"
+    if facts["n_frames"] < announced:
+        yield f"the mp4 is cut short: {facts['n_frames']} of {announced} frames are there"
+    if facts["n_frames"] != FRAMES:
+        yield f"{facts['n_frames']} frames instead of {FRAMES}"
+    if abs(facts["fps"] - FPS) > 0.01:
+        yield f"{facts['fps']:.3f} frames a second instead of {FPS:g}"
+    if f"{stem}.txt" not in names:
+        yield f"{stem}.txt is missing"
+    line = _DURATION.search((folder / f"{stem}.txt").read_text(encoding="utf-8", errors="replace"))
+    if line is None:
+        yield f"{stem}.txt has no line 'Duration: <number> seconds'"
+    try:
+        duration = float(line[1])
+    except ValueError:
+        duration = math.nan
+    if not 0 < duration <= FRAMES / FPS:  # also refuses nan
+        yield f"{stem}.txt: the Duration {line[1]!r} is not within 0..{FRAMES / FPS} seconds"
+    facts["start"], facts["end"] = word_times(duration)
+
+
+def _read_header(content: bytes) -> tuple[int, int, float]:
+    """Whole video packets, frames that the header announces, and frames a second."""
+    with av.open(io.BytesIO(content)) as container:
+        if not container.streams.video:
+            raise _NoVideoError("no video stream")
+        video = container.streams.video[0]
+        whole = sum(1 for p in container.demux(video) if p.size and not p.is_corrupt)
+        return whole, video.frames, float(video.average_rate or 0)
+
+
+def _plain(error: Exception) -> str:
+    """The error without FFmpeg's number and place holder, which say nothing to a reader."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+class _NoVideoError(ValueError):
+    pass

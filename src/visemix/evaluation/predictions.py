@@ -1,0 +1,159 @@
+"""What a trained recogniser says about every clip of a test set, and the metrics of that."""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from visemix.clips import augmentation
+from visemix.clips.shards import CropSet, open_crops, read_rejects
+from visemix.evaluation.statistics import wilson_interval
+from visemix.run.atomic import atomic_path, write_json
+from visemix.training.run_folder import load_recogniser
+
+TOP = 5
+
+
+@torch.inference_mode()
+def predict(
+    run_folder: str | Path,
+    crops_folder: str | Path,
+    words: list[str],
+    shuffle_frames: bool = False,
+    seed: int = 0,
+    device: str = "cpu",
+    threads: int = 1,
+    batch_size: int = 32,
+) -> pd.DataFrame:
+    """Predict the word of every clip of a crop set, central crop, no augmentation.
+
+    Args:
+        words: the vocabulary that the results are reported for; the run must have been trained
+            with the same, in the same order.
+        shuffle_frames: control: put the frames of each clip in a random order, keyed by (seed,
+            clip_id). What a recogniser still gets right it does not owe to movement.
+
+    Returns:
+        One row a clip, sorted by clip_id: clip_id, label, speaker, top5 (list of words, most
+        probable first), top5_probability (list), label_probability, correct, rejected. Clips that
+        the crop step rejected are rows too, without top5, and count as errors.
+
+    Raises:
+        ValueError: other words than in training, or a label outside of them.
+    """
+    torch.set_num_threads(threads)
+    model, trained_words, settings = load_recogniser(run_folder, device)
+    if list(words) != trained_words:
+        raise ValueError(
+            f"{run_folder} was trained on {len(trained_words)} words that are not the "
+            f"{len(words)} given, or in another order; train the run again"
+        )
+    with open_crops(crops_folder) as crops:
+        rejects = read_rejects(crops_folder)
+        _check_labels(crops_folder, pd.concat([crops.index["label"], rejects["label"]]), words)
+        tables = [_rejected_rows(rejects)]
+        for rows in _batches_of_equal_length(crops, batch_size):
+            clips = crops.read(rows)
+            facts = crops.index.iloc[rows]
+            if shuffle_frames:
+                clips = _shuffled(clips, facts["clip_id"], seed)
+            clips = torch.from_numpy(clips).to(device)
+            inputs = augmentation.centre_crop(clips, settings, model.config.input_size)
+            with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.is_cuda):
+                logits = model(inputs)["word_logits"]
+            tables.append(_predicted_rows(facts, torch.softmax(logits, 1).cpu(), words))
+    # An empty table has no say in the column types of the others.
+    tables = [table for table in tables if len(table)] or tables
+    return pd.concat(tables).sort_values("clip_id", ignore_index=True)
+
+
+def metrics_of(predictions: pd.DataFrame, confidence: float = 0.95) -> dict:
+    """Accuracy with its Wilson interval, and top-5 accuracy, of a prediction table."""
+    n, correct = len(predictions), int(predictions["correct"].sum())
+    low, high = wilson_interval(correct, n, confidence)
+    answers = zip(predictions["label"], predictions["top5"], strict=True)
+    in_top = [label in top for label, top in answers]
+    return {
+        "accuracy": correct / n,
+        "interval": [low, high],
+        "confidence": confidence,
+        "n": n,
+        "correct": correct,
+        "rejected": int(predictions["rejected"].sum()),
+        "top5_accuracy": sum(in_top) / n,
+        "words": int(predictions["label"].nunique()),
+        "speakers": int(predictions.loc[predictions["speaker"] != "", "speaker"].nunique()),
+    }
+
+
+def write_evaluation(folder: str | Path, predictions: pd.DataFrame, facts: dict) -> dict:
+    """Write predictions.parquet and metrics.json (the metrics and `facts`); returns the latter."""
+    folder = Path(folder)
+    with atomic_path(folder / "predictions.parquet") as temporary:
+        predictions.to_parquet(temporary, index=False)
+    metrics = {"version": 1, **metrics_of(predictions), **facts}
+    write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def _check_labels(folder: str | Path, labels: pd.Series, words: list[str]) -> None:
+    if labels.empty:
+        raise ValueError(f"{folder} holds no clip; make the crop set again")
+    unknown = sorted(set(labels) - set(words))
+    if unknown:
+        raise ValueError(
+            f"{folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not among the "
+            f"{len(words)} words that the run tells apart"
+        )
+
+
+def _batches_of_equal_length(crops: CropSet, batch_size: int) -> Iterator[np.ndarray]:
+    lengths = crops.index["length"].to_numpy()
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        yield from np.split(rows, range(batch_size, len(rows), batch_size))
+
+
+def _shuffled(clips: np.ndarray, clip_ids: pd.Series, seed: int) -> np.ndarray:
+    orders = [
+        np.random.default_rng([seed, zlib.crc32(clip_id.encode())]).permutation(clips.shape[1])
+        for clip_id in clip_ids
+    ]
+    return np.stack([clip[order] for clip, order in zip(clips, orders, strict=True)])
+
+
+def _predicted_rows(facts: pd.DataFrame, probabilities: torch.Tensor, words: list[str]):
+    best, order = probabilities.topk(min(TOP, len(words)), dim=1)
+    top = [[words[i] for i in row] for row in order.tolist()]
+    labels = facts["label"].tolist()
+    classes = torch.tensor([words.index(label) for label in labels])
+    return pd.DataFrame(
+        {
+            "clip_id": facts["clip_id"].tolist(),
+            "label": labels,
+            "speaker": facts["speaker"].tolist(),
+            "top5": top,
+            "top5_probability": best.tolist(),
+            "label_probability": probabilities.gather(1, classes[:, None]).squeeze(1).numpy(),
+            "correct": [row[0] == label for row, label in zip(top, labels, strict=True)],
+            "rejected": False,
+        }
+    )
+
+
+def _rejected_rows(rejects: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "clip_id": rejects["clip_id"].tolist(),
+            "label": rejects["label"].tolist(),
+            "speaker": "",
+            "top5": [[] for _ in range(len(rejects))],
+            "top5_probability": [[] for _ in range(len(rejects))],
+            "label_probability": np.zeros(len(rejects), np.float32),
+            "correct": False,
+            "rejected": True,
+        }
+    )

@@ -1,0 +1,83 @@
+"""Uncertainty of accuracies, and of differences between recognisers tested on the same clips."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+
+def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson score interval of a proportion (Wilson, JASA 1927): (low, high) in [0, 1]."""
+    if not 0 <= correct <= n or n < 1:
+        raise ValueError(f"{correct} correct of {n}; at least one clip is needed")
+    interval = binomtest(int(correct), int(n)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided exact McNemar test (Psychometrika 1947) from the discordant pairs; p in [0, 1].
+
+    `only_first` clips were right for the first recogniser alone, `only_second` for the second
+    alone. Without discordant pairs nothing speaks for a difference: p = 1.
+    """
+    if only_first < 0 or only_second < 0:
+        raise ValueError(f"counts {only_first} and {only_second} must not be negative")
+    discordant = only_first + only_second
+    return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two recognisers on the same clips."""
+
+    n: int
+    both: int  # clips right for both
+    only_first: int
+    only_second: int
+    neither: int
+    difference: float  # accuracy of the second minus that of the first
+    p: float  # exact McNemar
+
+
+def paired_comparison(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
+    """Compare two prediction tables (columns clip_id, correct) clip by clip.
+
+    Raises ValueError when the tables do not hold the same clips, each once.
+    """
+    for name, table in (("first", first), ("second", second)):
+        repeated = table["clip_id"][table["clip_id"].duplicated()]
+        if len(repeated):
+            raise ValueError(f"the {name} table holds clip {repeated.iloc[0]!r} more than once")
+    odd = sorted(set(first["clip_id"]) ^ set(second["clip_id"]))
+    if odd:
+        raise ValueError(
+            f"{len(odd)} clips are in one table only, {odd[0]!r} for one; a paired comparison "
+            "needs the same test set: evaluate both recognisers on it"
+        )
+    if first.empty:
+        raise ValueError("the tables hold no clip")
+    joined = first[["clip_id", "correct"]].merge(
+        second[["clip_id", "correct"]], on="clip_id", validate="one_to_one"
+    )
+    a, b = joined["correct_x"].to_numpy(bool), joined["correct_y"].to_numpy(bool)
+    only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
+    return Comparison(
+        n=len(joined),
+        both=int((a & b).sum()),
+        only_first=only_first,
+        only_second=only_second,
+        neither=int((~a & ~b).sum()),
+        difference=float(b.mean() - a.mean()),
+        p=mcnemar(only_first, only_second),
+    )
+
+
+def over_seeds(accuracies: Sequence[float]) -> dict[str, float | int | None]:
+    """Mean and sample standard deviation (n - 1; None for one seed) of runs that differ in seed."""
+    values = np.asarray(accuracies, float)
+    if not len(values):
+        raise ValueError("no accuracy is given; at least one seed is needed")
+    deviation = float(values.std(ddof=1)) if len(values) > 1 else None
+    return {"mean": float(values.mean()), "sd": deviation, "seeds": len(values)}

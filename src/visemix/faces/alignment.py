@@ -1,0 +1,92 @@
+"""Similarity alignment of a face to the mean face, and the mouth crop cut from it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# RetinaFace's five points of an upright mean face: image-left and image-right eye, nose, mouth
+# corners. The middle between the mouth corners is the origin, and the distance to it from the
+# middle between the eyes is 1. Mean over rendered heads of the embedded corpus, made symmetric;
+# 72 frames of real speakers (GRID) gave the same within 0.02.
+MEAN_FACE = np.array(
+    [[-0.44, -1.0], [0.44, -1.0], [0.0, -0.49], [-0.33, 0.0], [0.33, 0.0]], np.float64
+)
+CROP_SIZE = 96
+EYE_TO_MOUTH = 48.0
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The map from frame to crop of each frame, in px whose first centre is at (0.5, 0.5)."""
+
+    matrices: np.ndarray  # (T, 2, 3) float64
+    scale: np.ndarray  # (T,) crop px per frame px
+    roll: np.ndarray  # (T,) degrees by which the face leans to the image's right
+
+
+def align(
+    landmarks: np.ndarray, size: int = CROP_SIZE, eye_to_mouth: float = EYE_TO_MOUTH
+) -> Alignment:
+    """Map five points (T, 5, 2) px to the mean face; the mouth comes to the middle of the crop.
+
+    Rotation and scale are the least-squares similarity over the five points (Umeyama, PAMI 1991,
+    which in the plane is one complex number); the shift then puts the middle between the mouth
+    corners at size / 2, so that a turned head, whose nose moves sideways, keeps its mouth central.
+    `eye_to_mouth` is the distance in crop px from the eyes' middle to the mouth's: 48 shows the
+    lower face from the eyes to below the chin, 64 is as tight as the common 96 px crops of LRW.
+    Raises ValueError for landmarks that are not finite or all in one point.
+    """
+    landmarks = np.asarray(landmarks, np.float64)
+    if not np.isfinite(landmarks).all():
+        raise ValueError("landmarks are not finite")
+    points = landmarks[..., 0] + 1j * landmarks[..., 1]
+    points = points - points.mean(axis=1, keepdims=True)
+    target = (MEAN_FACE[:, 0] + 1j * MEAN_FACE[:, 1]) * eye_to_mouth
+    target = target - target.mean()
+    spread = (np.abs(points) ** 2).sum(axis=1)
+    if not (spread > 1e-6).all():
+        raise ValueError("the five landmarks of a frame are all in one point")
+    factor = (points.conj() @ target) / spread
+    matrices = np.empty((len(landmarks), 2, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = factor.real
+    matrices[:, 0, 1], matrices[:, 1, 0] = -factor.imag, factor.imag
+    mouth = landmarks[:, 3:].mean(axis=1)
+    matrices[:, :, 2] = size / 2 - np.einsum("tij,tj->ti", matrices[:, :, :2], mouth)
+    return Alignment(matrices, np.abs(factor), -np.degrees(np.angle(factor)))
+
+
+def cut(
+    frames: np.ndarray | Sequence[np.ndarray], alignment: Alignment, size: int = CROP_SIZE
+) -> np.ndarray:
+    """Grey mouth crops (T, size, size) uint8 from frames (T, H, W, 3) uint8 RGB.
+
+    One grey conversion and one warp a frame; the frame's edge is replicated outwards. A face that
+    is larger than the crop is warped onto a grid n times finer and averaged n by n (the same n for
+    the whole clip), which prevents aliasing and costs the same for every frame size.
+    """
+    finer = max(1, math.ceil(1 / float(np.median(alignment.scale)) - 1e-6))
+    matrices = _to_cv2(alignment.matrices, finer)
+    interpolation = cv2.INTER_LINEAR if finer > 1 else cv2.INTER_CUBIC
+    crops = np.empty((len(frames), size, size), np.uint8)
+    for crop, frame, matrix in zip(crops, frames, matrices, strict=True):
+        warped = cv2.warpAffine(
+            cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY),
+            matrix,
+            (size * finer, size * finer),
+            flags=interpolation,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if finer > 1:
+            warped = cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
+        crop[:] = warped
+    return crops
+
+
+def _to_cv2(matrices: np.ndarray, finer: int) -> np.ndarray:
+    """The same maps, for cv2 (first pixel's centre at 0, 0) and a grid `finer` times as fine."""
+    result = matrices * finer
+    result[:, :, 2] += result[:, :, :2] @ np.array([0.5, 0.5]) - 0.5
+    return result

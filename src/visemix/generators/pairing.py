@@ -1,0 +1,248 @@
+"""Which portrait speaks which sound: random pairing as in LipGen, section II-A.
+
+Every portrait with a detectable face gets five distinct sounds of the training split. A sound is
+used again, by another portrait, only after all were used once. Sounds are dealt label by label, so
+that labels are as equal in number as the corpus allows. No clip, speaker or file of the validation
+and test splits may reach a synthetic set: that is checked here, and again when clips are made.
+"""
+
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from itertools import zip_longest
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from visemix.generators.contract import GenerationError
+from visemix.run.atomic import atomic_path, sha256_file
+from visemix.run.processes import ordered_map
+
+PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+TRAIN = "train"
+# source: clip_id of the sound; portrait: identity; picture: path under the portraits' folder
+PAIR_COLUMNS = ("clip_id", "label", "source", "portrait", "picture", "picture_sha256", "seed")
+EXCLUDED_COLUMNS = ("portrait", "picture", "reason")
+
+
+class PairingError(ValueError):
+    """The pairs that were asked for cannot be made; the message says what to change."""
+
+
+class LeakError(ValueError):
+    """Something of the validation or test split would reach a synthetic set."""
+
+
+def make_pairs(
+    manifest: pd.DataFrame,
+    portraits_root: str | PathLike,
+    clips: int | None = None,
+    clips_per_portrait: int = 5,
+    seed: int = 0,
+    generator: str = "portrait",
+    workers: int = 1,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Pairs (PAIR_COLUMNS, sorted by clip_id) and excluded portraits (EXCLUDED_COLUMNS).
+
+    clips: how many pairs; None takes all portraits. Portraits are taken in random order, and only
+    as many are looked at as the clips need; the last one may get fewer sounds. The same seed gives
+    the same pairs whatever `workers`. Raises LeakError, PairingError (too many clips asked, too few
+    sounds), FileNotFoundError (no portraits).
+    """
+    check_manifest_leaks(manifest)
+    if clips_per_portrait < 1 or (clips is not None and clips < 1):
+        raise PairingError(
+            f"clips is {clips}, clips_per_portrait {clips_per_portrait}; both must be 1 or more"
+        )
+    sounds = training_sounds(manifest)
+    if len(sounds) < clips_per_portrait:
+        raise PairingError(
+            f"{len(sounds)} accepted training clips, but each portrait needs {clips_per_portrait} "
+            "distinct ones; add clips or lower clips_per_portrait"
+        )
+    rng = np.random.default_rng([seed, zlib.crc32(b"pairing")])
+    wanted = None if clips is None else -(-clips // clips_per_portrait)
+    usable, excluded = choose_portraits(Path(portraits_root), wanted, rng, workers)
+    if wanted is not None and len(usable) < wanted:
+        raise PairingError(
+            f"{clips} clips asked, but {len(usable)} portraits with a face give at most "
+            f"{len(usable) * clips_per_portrait} ({clips_per_portrait} each; {len(excluded)} have "
+            "none); add portraits, or lower the number of clips"
+        )
+    total = len(usable) * clips_per_portrait if clips is None else clips
+    pairs = _deal(usable, sounds, total, clips_per_portrait, rng, generator, seed)
+    check_pairs(pairs, manifest)
+    return pairs, excluded
+
+
+def training_sounds(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The clips whose sound may be used: accepted, of the training split; sorted by clip_id."""
+    allowed = (manifest["split"] == TRAIN) & (manifest["status"] == "ok")
+    return manifest[allowed].sort_values("clip_id", ignore_index=True)
+
+
+def check_manifest_leaks(manifest: pd.DataFrame) -> None:
+    """Raise LeakError if a speaker or a file is in the training split and in another one too.
+
+    Speakers that are not known (empty) cannot be checked; files always are, by their sha256.
+    """
+    train = manifest["split"] == TRAIN
+    for column, what in (("speaker", "speaker"), ("sha256", "file with sha256")):
+        shared = (set(manifest[column][train]) & set(manifest[column][~train])) - {""}
+        if shared:
+            one = min(shared)
+            where = manifest["clip_id"][manifest[column] == one].tolist()
+            raise LeakError(
+                f"{len(shared)} {column} values are in the training split and in another one, such "
+                f"as the {what} {one} ({', '.join(where[:4])}); split the corpus anew"
+            )
+
+
+def check_pairs(pairs: pd.DataFrame, manifest: pd.DataFrame) -> None:
+    """Raise LeakError unless every pair uses an accepted training clip of a training speaker.
+
+    Also refuses a portrait that is itself a speaker of the validation or test split, and one that
+    would speak its own words.
+    """
+    check_manifest_leaks(manifest)
+    known = manifest.set_index("clip_id")
+    if unknown := sorted(set(pairs["source"]) - set(known.index)):
+        raise LeakError(f"the sound {unknown[0]} is not in the manifest; pair anew")
+    sources = known.loc[pairs["source"]]
+    for problem, wrong in (
+        ("is not of the training split", sources["split"] != TRAIN),
+        ("was rejected", sources["status"] != "ok"),
+        ("has another label", sources["label"].to_numpy() != pairs["label"].to_numpy()),
+        ("is the portrait's own", sources["speaker"].to_numpy() == pairs["portrait"].to_numpy()),
+    ):
+        if np.any(wrong):
+            raise LeakError(
+                f"the sound {sources.index[np.asarray(wrong)][0]} {problem}; give "
+                "pairs of training clips and portraits of other people"
+            )
+    held_out = set(manifest["speaker"][manifest["split"] != TRAIN])
+    if shown := sorted(set(pairs["portrait"]) & held_out):
+        raise LeakError(f"the portrait {shown[0]} is a speaker of the validation or test split")
+
+
+def choose_portraits(
+    root: Path, wanted: int | None, rng: np.random.Generator, workers: int = 1
+) -> tuple[list[dict], pd.DataFrame]:
+    """Portraits with a face, in random order, and those excluded on the way with the reason.
+
+    Stops when `wanted` are found. A portrait is a dict of portrait, picture and picture_sha256.
+    """
+    pictures = list_pictures(root)
+    order = [pictures[i] for i in rng.permutation(len(pictures))]
+    usable, excluded = [], []
+    looked = ordered_map(partial(_look, root), order, workers)
+    for portrait, reason in looked:
+        if reason:
+            excluded.append((portrait["portrait"], portrait["picture"], reason))
+        else:
+            usable.append(portrait)
+        if len(usable) == wanted:
+            break
+    looked.close()
+    table = pd.DataFrame(sorted(excluded), columns=list(EXCLUDED_COLUMNS)).astype("str")
+    return usable, table
+
+
+def list_pictures(root: Path) -> list[str]:
+    """Pictures under a folder, relative to it, sorted. Raises FileNotFoundError if there is none.
+
+    The identity of a picture is its path without the file type, which must be unique.
+    """
+    found = sorted(
+        path.relative_to(root).as_posix()
+        for path in (root.rglob("*") if root.is_dir() else ())
+        if path.suffix.lower() in PICTURE_TYPES
+    )
+    if not found:
+        raise FileNotFoundError(
+            f"{root}: no pictures ({', '.join(PICTURE_TYPES)}) there; put one portrait per "
+            "identity into this folder"
+        )
+    name, count = Counter(_identity(picture) for picture in found).most_common(1)[0]
+    if count > 1:
+        raise PairingError(f"{root}: {count} pictures are named {name}; rename all but one")
+    return found
+
+
+def write_table(frame: pd.DataFrame, path: str | PathLike) -> None:
+    """Write pairs or excluded portraits as Parquet, atomically."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+
+
+def _deal(usable, sounds, total, per_portrait, rng, generator, seed) -> pd.DataFrame:
+    """Deal `total` sounds to the portraits, `per_portrait` distinct ones each."""
+    labels, sources = sounds["label"].to_numpy(), sounds["clip_id"].to_numpy()
+    deck = _Deck(labels, rng)
+    rows = []
+    for portrait in usable:
+        for i in deck.hand(min(per_portrait, total - len(rows))):
+            word = sources[i].removeprefix(f"{TRAIN}/").replace("/", "_")
+            clip_id = f"{generator}/{portrait['portrait']}/{word}"
+            row = {"clip_id": clip_id, "label": labels[i], "source": sources[i]}
+            rows.append(row | portrait | {"seed": zlib.crc32(f"{seed}/{clip_id}".encode())})
+    frame = pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+    return frame.astype({c: "int64" if c == "seed" else "str" for c in PAIR_COLUMNS}).sort_values(
+        "clip_id", ignore_index=True
+    )
+
+
+class _Deck:
+    """Sounds in random order, label after label; a new deck when all are dealt."""
+
+    def __init__(self, labels: np.ndarray, rng: np.random.Generator):
+        self.labels, self.rng, self.cards = labels, rng, deque()
+
+    def hand(self, size: int) -> list[int]:
+        """`size` distinct sounds; one that the hand has already stays on the deck."""
+        hand: list[int] = []
+        while len(hand) < size:
+            card = next((c for c in self.cards if c not in hand), None)
+            if card is None:
+                self.cards.extend(self._shuffled())
+                continue
+            self.cards.remove(card)
+            hand.append(card)
+        return hand
+
+    def _shuffled(self) -> Iterator[int]:
+        """All sounds: in each round one of every label that has some left, labels shuffled."""
+        names = np.unique(self.labels)
+        piles = [self.rng.permutation(np.flatnonzero(self.labels == name)) for name in names]
+        for round_ in zip_longest(*piles):
+            dealt = [card for card in round_ if card is not None]
+            yield from (int(dealt[i]) for i in self.rng.permutation(len(dealt)))
+
+
+def _identity(picture: str) -> str:
+    return picture.rsplit(".", 1)[0].replace("/", "_")
+
+
+def _look(root: Path, picture: str) -> tuple[dict, str]:
+    """A portrait, and why it cannot be used ('' if it can)."""
+    from visemix.generators.portrait import find_face, read_picture
+
+    known = {"portrait": _identity(picture), "picture": picture}
+    try:
+        find_face(read_picture(root / picture), _detector())
+    except GenerationError as error:
+        return known, str(error)
+    return known | {"picture_sha256": sha256_file(root / picture)}, ""
+
+
+@lru_cache(maxsize=1)
+def _detector():
+    import cv2
+
+    from visemix.faces.retinaface import RetinaFace
+
+    cv2.setNumThreads(1)
+    return RetinaFace(threads=1)

@@ -1,0 +1,164 @@
+"""Video clips with sound in and out of files (PyAV): one pass to read, reproducible bytes to write.
+
+Frames are uint8 RGB (T, H, W, 3); sound is int16 mono at 16 kHz, aligned with the first frame.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+
+import av
+import numpy as np
+
+from visemix.run.atomic import atomic_path
+
+FPS = 25
+SAMPLE_RATE = 16000
+_AAC_BLOCK = 1024  # samples in one AAC frame
+_VIDEO_OPTIONS = {"crf": "20", "preset": "veryfast", "threads": "1"}  # one thread: same bytes
+
+
+class MediaError(ValueError):
+    """A media file cannot be used; the message names the file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A decoded clip."""
+
+    frames: np.ndarray  # (T, H, W, 3) uint8 RGB
+    fps: float
+    sound: np.ndarray | None  # (N,) int16, 16 kHz mono; None where it was not asked for
+
+
+def read_clip(path: str | PathLike, sound: bool = False) -> Clip:
+    """Read all frames, and the sound if asked for, in one pass over the file.
+
+    The sound starts with the first frame: it is cut or padded with silence if its track starts
+    earlier or later. Raises MediaError if the file is missing, empty, cut short, without a video
+    stream, or without a sound stream when sound is asked for.
+    """
+    with _open(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"{path}: no video stream; it is cut short or only sound, replace it")
+        video = container.streams.video[0]
+        audio = _audio_stream(container, path) if sound else None
+        video.thread_count = 1  # one thread a process: parallel work is done by processes
+        frames, starts, blocks = _decode(container, video, audio, path)
+        if not frames:
+            raise MediaError(f"{path}: no frame could be decoded; replace the file")
+        if len(frames) < video.frames:
+            raise MediaError(
+                f"{path}: {len(frames)} of {video.frames} frames could be decoded; the file is "
+                "damaged or cut short, replace it"
+            )
+        fps = float(video.average_rate or FPS)
+        if audio is None:
+            samples = None
+        else:
+            samples = _align(blocks, audio, starts[audio.index] - starts[video.index])
+    return Clip(np.stack(frames), fps, samples)
+
+
+def read_sound(path: str | PathLike) -> np.ndarray:
+    """The sound (N,) int16 at 16 kHz mono of a media file, without decoding its video.
+
+    Raises MediaError if the file is missing, empty or damaged, or has no sound stream.
+    """
+    with _open(path) as container:
+        audio = _audio_stream(container, path)
+        _, _, blocks = _decode(container, None, audio, path)
+        return _align(blocks, audio, 0.0)
+
+
+def write_clip(path: str | PathLike, frames: np.ndarray, sound: np.ndarray, fps: int = FPS) -> None:
+    """Write H.264 video and AAC sound as mp4; equal input gives equal bytes.
+
+    frames (T, H, W, 3) uint8 RGB with even H and W, sound (N,) int16 at 16 kHz. Raises MediaError
+    for other arrays. The file appears whole or not at all.
+    """
+    frames, sound = np.asarray(frames), np.asarray(sound)
+    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not len(frames):
+        raise MediaError(
+            f"{path}: frames must be uint8 (T, H, W, 3), not {frames.dtype} {frames.shape}"
+        )
+    if frames.shape[1] % 2 or frames.shape[2] % 2:
+        raise MediaError(f"{path}: H.264 needs even sizes, not {frames.shape[1:3]}; crop or pad")
+    if sound.ndim != 1 or sound.dtype != np.int16 or not len(sound):
+        raise MediaError(f"{path}: sound must be int16 (N,), not {sound.dtype} {sound.shape}")
+    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        video = container.add_stream("libx264", rate=fps)
+        video.height, video.width = frames.shape[1:3]
+        video.pix_fmt = "yuv420p"
+        video.options = _VIDEO_OPTIONS
+        audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        for picture in frames:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for block in _sound_blocks(sound):
+            container.mux(audio.encode(block))
+        container.mux(audio.encode())
+
+
+def _open(path):
+    """An open container; MediaError where the file is missing or its header unreadable."""
+    try:
+        return av.open(str(path))
+    except FileNotFoundError:
+        raise MediaError(f"{path}: no such file; check the path") from None
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(
+            f"{path}: not a readable media file ({error}); it is empty, cut short or of another "
+            "kind, replace it"
+        ) from error
+
+
+def _audio_stream(container, path):
+    if not container.streams.audio:
+        raise MediaError(f"{path}: no sound stream; it is cut short or silent, replace it")
+    return container.streams.audio[0]
+
+
+def _decode(container, video, audio, path):
+    """Frames, start time in seconds by stream index, and 16 kHz mono sound blocks."""
+    wanted = [stream for stream in (video, audio) if stream is not None]
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    frames, starts, blocks = [], {}, []
+    try:
+        for packet in container.demux(wanted):
+            for frame in packet.decode():
+                index = packet.stream.index
+                starts.setdefault(index, frame.time or 0.0)
+                if video is not None and index == video.index:
+                    frames.append(frame.to_ndarray(format="rgb24"))
+                else:
+                    blocks += [b.to_ndarray()[0] for b in resampler.resample(frame)]
+        if blocks:
+            blocks += [b.to_ndarray()[0] for b in resampler.resample(None)]
+    except av.FFmpegError as error:
+        raise MediaError(
+            f"{path}: damaged after {len(frames)} frames ({error}); replace the file"
+        ) from error
+    if audio is not None and not blocks:
+        raise MediaError(f"{path}: no sound could be decoded; replace the file")
+    return frames, starts, blocks
+
+
+def _align(blocks: list[np.ndarray], audio, delay: float) -> np.ndarray:
+    """Join sound blocks; `delay` (s) is how much later than the video the sound starts."""
+    sound = np.concatenate(blocks)
+    if audio.codec_context.name == "aac" and audio.duration:  # the encoder fills its last block
+        sound = sound[: round(float(audio.duration * audio.time_base) * SAMPLE_RATE)]
+    shift = round(delay * SAMPLE_RATE)
+    if shift > 0:
+        return np.concatenate([np.zeros(shift, np.int16), sound])
+    return sound[-shift:]
+
+
+def _sound_blocks(sound: np.ndarray):
+    """AAC-sized float blocks of int16 mono sound."""
+    frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
+    resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE, _AAC_BLOCK)
+    return resampler.resample(frame) + resampler.resample(None)

@@ -1,0 +1,116 @@
+"""Figures of the tables and of the report, drawn with matplotlib and returned as PNG bytes."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+PUBLISHED, HERE = "#888888", "#1f6fb4"
+
+
+def _png(figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | None) -> bytes:
+    """Dot plot of a table: published values in grey, values measured here with their intervals.
+
+    frame: columns of report.tables.COLUMNS, per cent; chance: per cent, drawn as a dotted line.
+    """
+    height = 0.9 + 0.38 * len(frame)
+    figure, axes = plt.subplots(figsize=(7.5, height))
+    y = np.arange(len(frame))[::-1]
+    axes.scatter(frame.published, y, color=PUBLISHED, marker="D", s=26, label="published")
+    measured = frame.n.astype(str) != ""
+    if measured.any():
+        rows = frame[measured]
+        value = rows.accuracy.astype(float)
+        errors = [value - rows.low.astype(float), rows.high.astype(float) - value]
+        axes.errorbar(
+            value, y[measured], xerr=errors, fmt="o", color=HERE, capsize=3,
+            label=f"here, scale {scale}, 95% interval",
+        )  # fmt: skip
+    if chance is not None:
+        axes.axvline(chance, color=PUBLISHED, linestyle=":", label="chance here")
+    axes.set_yticks(y, [_wrapped(row) for row in frame.row], fontsize=8)
+    axes.set_xlabel("word accuracy (%)")
+    axes.set_xlim(0, 100)
+    axes.set_title(caption, fontsize=9)
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(fontsize=7, loc="lower left")
+    return _png(figure)
+
+
+def _wrapped(name: str) -> str:
+    return name.replace("LRW+SynData+VisLabel+TAFM", "LRW+SynData+\nVisLabel+TAFM")
+
+
+def training_curves(histories: dict[str, pd.DataFrame], chance: float) -> bytes:
+    """Training loss and validation accuracy over optimiser steps, one line a run.
+
+    histories: {label: frame with columns step, training_loss and validation_accuracy (0..1)}.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
+    for label, history in histories.items():
+        left.plot(history.step, history.training_loss, label=label, linewidth=1.2)
+        right.plot(history.step, 100 * history.validation_accuracy, label=label, linewidth=1.2)
+    right.axhline(100 * chance, color=PUBLISHED, linestyle=":", label="chance")
+    left.set(xlabel="optimiser step", ylabel="training loss (word + visemes)")
+    right.set(xlabel="optimiser step", ylabel="validation accuracy (%)")
+    right.legend(fontsize=7)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.tight_layout()
+    return _png(figure)
+
+
+def contact_sheet(rows: list[tuple[str, np.ndarray]], every: int = 2) -> bytes:
+    """Mouth crops in rows. rows: (title, crops (T, 96, 96) uint8); every n-th frame is shown."""
+    shown = [crops[::every] for _, crops in rows]
+    width = max(len(s) for s in shown)
+    figure, axes = plt.subplots(
+        len(rows), 1, figsize=(0.62 * width + 1.6, 0.66 * len(rows)), squeeze=False
+    )
+    for axis, (title, _), crops in zip(axes[:, 0], rows, shown, strict=True):
+        axis.imshow(np.hstack(list(crops)), cmap="gray", vmin=0, vmax=255, aspect="equal")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=7)
+    figure.subplots_adjust(hspace=0.04)
+    return _png(figure)
+
+
+def confusion_matrix(predictions: pd.DataFrame, words: list[str]) -> bytes:
+    """Share of each word's clips (rows) that were read as each word (columns), in per cent.
+
+    predictions: columns label and top5; rejected clips, which have no top5, are in no column.
+    """
+    best = predictions.top5.map(lambda words: words[0] if len(words) else "rejected")
+    table = pd.crosstab(predictions.label, best, normalize="index")
+    table = table.reindex(index=words, columns=words, fill_value=0.0) * 100
+    figure, axes = plt.subplots(figsize=(0.5 * len(words) + 2, 0.42 * len(words) + 1.4))
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=100)
+    if len(words) <= 25:
+        for (i, j), value in np.ndenumerate(table.to_numpy()):
+            colour = "white" if value > 55 else "black"
+            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    axes.set_xticks(range(len(words)), words, rotation=60, ha="right", fontsize=7)
+    axes.set_yticks(range(len(words)), words, fontsize=7)
+    axes.set(xlabel="read as", ylabel="spoken")
+    return _png(figure)
+
+
+def write_png(path: str | Path, data: bytes) -> None:
+    """Write PNG bytes atomically."""
+    from visemix.run.atomic import atomic_path
+
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)

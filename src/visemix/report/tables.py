@@ -1,0 +1,168 @@
+"""Tables with the published and the reproduced value side by side, and how sure each one is."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+
+from visemix.evaluation.resolution import compare_rows, minimum_detectable_difference
+from visemix.evaluation.statistics import paired_comparison, wilson_interval
+from visemix.papers.cells import (
+    TEST_SETS,
+    Cell,
+    evaluation_folder,
+    read_paper,
+    resolve_run,
+    table_cells,
+)
+
+COLUMNS = [
+    "cell_id", "row", "published", "source", "status", "accuracy", "low", "high", "n",
+    "rejected", "seeds", "sd", "above", "difference", "p", "run", "changed",
+    "published_word_boundary", "published_selection", "published_extra_data",
+    "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
+]  # fmt: skip
+
+
+def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
+    """One row a cell of a published table, columns COLUMNS.
+
+    published, accuracy, low, high, sd and difference are in per cent; low and high bound the 95%
+    Wilson interval over the n test clips (of the mean over seeds: seeds share the clips, so they
+    do not narrow it); `above` is the cell of the nearest reproduced row above, `difference` this
+    row minus that one, p the exact McNemar test of the two on the same clips (with several seeds:
+    paired t-test of the per-clip mean over seeds). status is 'literature', 'not yet run' or the
+    scale the value was measured at, which is never a reproduction unless the scale is 'paper'.
+    Columns published_* repeat what the source of the published value states ('' = not stated).
+    `parameters` needs corpus.name, scale, seeds, runs and synthesis.generator.
+    """
+    rows, above = [], None
+    for cell in table_cells(paper, table):
+        row = dict.fromkeys(COLUMNS, "") | {
+            "cell_id": cell.id,
+            "row": cell.row,
+            "published": cell.published,
+            "source": cell.quoted_from or "this paper",
+            "run": cell.run or "",
+        }
+        row |= {f"published_{key}": _text(value) for key, value in cell.protocol.items()}
+        if cell.run is None:
+            row["status"] = "literature"
+        elif cell.test_set not in TEST_SETS:
+            row["status"] = "not yet run"
+        else:
+            predictions = read_predictions(cell.run, cell.test_set, parameters)
+            row |= _reproduced(cell, predictions, parameters)
+            if above is not None:
+                against, earlier = above
+                row |= {"above": against.id} | _difference(earlier, predictions)
+            above = cell, predictions
+        rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _text(value) -> str:
+    return {None: "", True: "yes", False: "no"}.get(value, value)
+
+
+def read_predictions(run: str, test_set: str, parameters: dict) -> list[pd.DataFrame]:
+    """Per-clip predictions of a run on a test set, one frame a seed."""
+    corpus = parameters["corpus"]["name"]
+    return [
+        pd.read_parquet(evaluation_folder(run, seed, corpus, test_set) / "predictions.parquet")
+        for seed in parameters["seeds"]
+    ]
+
+
+def summarise(predictions: list[pd.DataFrame]) -> dict:
+    """Accuracy (%), its interval, n, rejected clips, number of seeds and their sd (%)."""
+    n = len(predictions[0])
+    accuracies = pd.Series([frame.correct.mean() for frame in predictions])
+    low, high = wilson_interval(round(accuracies.mean() * n), n)
+    return {
+        "accuracy": 100 * accuracies.mean(),
+        "low": 100 * low,
+        "high": 100 * high,
+        "n": n,
+        "rejected": int(predictions[0].rejected.sum()),
+        "seeds": len(predictions),
+        "sd": 100 * accuracies.std() if len(predictions) > 1 else "",
+    }
+
+
+def _difference(earlier: list[pd.DataFrame], later: list[pd.DataFrame]) -> dict:
+    result = compare_rows(earlier, later)
+    return {"difference": 100 * result["difference"], "p": result["p"]}
+
+
+def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -> dict:
+    seed = parameters["seeds"][0]
+    record = json.loads(Path(f"runs/{cell.run}/seed-{seed}/training.json").read_text())
+    synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
+    generator = parameters["synthesis"]["generator"]
+    return summarise(predictions) | {
+        "status": parameters["scale"],
+        "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
+        "word_boundary": "no",
+        "selection": "val",
+        "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
+        "parameters": f"{record['parameters'] / 1e6:.3g} M",
+    }
+
+
+def controls(paper: str, table: str, parameters: dict) -> list[dict]:
+    """What guards against fooling ourselves, for the full model where the table shows it.
+
+    Two entries {name, accuracy, low, high, n} in per cent: the same clips with their frames
+    shuffled in time (what is left is read from single frames), and chance (1 / words). [] for a
+    table without the full model.
+    """
+    run = read_paper(paper)["full_model"]
+    if not any(c.run == run and c.test_set in TEST_SETS for c in table_cells(paper, table)):
+        return []
+    shuffled = read_predictions(run, "test-shuffled", parameters)
+    words = shuffled[0].label.nunique()
+    return [
+        {"name": f"frames shuffled in time ({run})"} | summarise(shuffled),
+        {"name": f"chance (1 of {words} words)", "accuracy": 100 / words, "n": len(shuffled[0])},
+    ]
+
+
+def resolution(paper: str, table: str, parameters: dict) -> dict | None:
+    """What differences the test set can show, from the observed disagreement of adjacent rows.
+
+    Returns n, discordant (the mean share of clips on which adjacent rows disagree in being right)
+    and smallest, the smallest true difference (percentage points) that an exact McNemar test at
+    5% finds with 80% power. None for a table with fewer than two reproduced rows.
+    """
+    runs = [c.run for c in table_cells(paper, table) if c.run and c.test_set in TEST_SETS]
+    frames = [read_predictions(run, "test", parameters)[0] for run in runs]
+    if len(frames) < 2:
+        return None
+    n = len(frames[0])
+    pairs = [paired_comparison(a, b) for a, b in pairwise(frames)]
+    discordant = sum(pair.only_first + pair.only_second for pair in pairs) / (n * len(pairs))
+    return {
+        "n": n,
+        "discordant": discordant,
+        "smallest": 100 * minimum_detectable_difference(n, discordant),
+    }
+
+
+def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
+    """Markdown of a table for people: values with n, interval and p, controls below."""
+    head = "| row | published | here [95% interval] | n | p against the row above | status |"
+    lines = [f"### {caption}", "", head, "|---|---|---|---|---|---|"]
+    for row in frame.itertuples():
+        here = f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]" if row.n else ""
+        if row.n and row.seeds > 1:
+            here += f", sd {row.sd:.1f} over {row.seeds} seeds"
+        p = f"{row.p:.2g} ({row.difference:+.1f})" if row.above else ""
+        name = f"{row.row} (changed: {row.changed})" if row.changed else row.row
+        lines.append(f"| {name} | {row.published} | {here} | {row.n} | {p} | {row.status} |")
+    lines.append("")
+    for note in notes:
+        interval = f" [{note['low']:.1f}, {note['high']:.1f}]" if "low" in note else ""
+        lines.append(f"* {note['name']}: {note['accuracy']:.1f}{interval}, n = {note['n']}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,44 @@
+"""From the sections of params.yaml to the configurations of network and training."""
+
+from visemix.clips.augmentation import Augmentation
+from visemix.models.dctcn import DCTCNConfig
+from visemix.models.word_recogniser import RecogniserConfig
+from visemix.training.config import TrainingConfig
+
+
+def recogniser_config(model: dict, n_words: int, n_visemes: int) -> RecogniserConfig:
+    """Configuration of the network from `papers.cells.model_settings` and the label sizes."""
+    return RecogniserConfig(
+        n_words=n_words,
+        n_visemes=n_visemes,
+        input_size=model["input_size"],
+        width=model["width"],
+        tsm_ratios=tuple(model["temporal_shift"]),
+        pooling=model["pooling"],
+        backend=DCTCNConfig(
+            layers=(model["layers"],) * model["blocks"],
+            growth=model["growth"],
+            reduced=model["reduced"],
+            kernels=tuple(model["kernels"]),
+            dilations=tuple(model["dilations"]),
+            dropout=model["dropout"],
+            squeeze=model["squeeze_excitation"],
+        ),
+        viseme_branch=model["viseme_branch"],
+        tafm=model["tafm"],
+        **({"gamma": model["gamma"], "lambda_": model["lambda"]} if model["tafm"] else {}),
+    )
+
+
+def training_config(training: dict) -> TrainingConfig:
+    """Configuration of the training from the section `training` of params.yaml."""
+    settings = dict(training)
+    jitter = settings.pop("colour_jitter")
+    augmentation = Augmentation(
+        brightness=jitter,
+        contrast=jitter,
+        time_mask=settings.pop("time_mask"),
+        mixup=settings.pop("mixup"),
+        label_smoothing=settings.pop("label_smoothing"),
+    )
+    return TrainingConfig(**settings, augmentation=augmentation)

@@ -1,0 +1,89 @@
+"""Changing a parameter re-runs exactly the rules it touches, and what follows from them."""
+
+import shutil
+
+import pytest
+
+from tests.conftest import planned_jobs, snakemake
+
+TRAININGS = 7
+EVALUATIONS = 8  # seven runs, and the full model once more with shuffled frames
+LAST = {"all": 1, "table": 3, "report": 1, "track": 1}
+
+
+def override(text):
+    return ("--config", "scale=test", f"overrides={text}")
+
+
+def test_a_fresh_tree_needs_every_rule_once_per_artifact(tmp_path):
+    assert planned_jobs(tmp_path) == {
+        "miniature_corpus": 1, "manifest": 1, "crops": 3, "visemes": 1, "pairs": 1,
+        "synthesis": 1, "mixture_real": 1, "mixture_synthetic": 1, "train": TRAININGS,
+        "evaluate": EVALUATIONS, "tracking_database": 1, **LAST,
+    }  # fmt: skip
+
+
+def test_a_finished_tree_needs_nothing(finished_run):
+    assert planned_jobs(finished_run) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        # lambda of one run: its training, its evaluations (the full model's control too), no other
+        ("{runs: {lipgen-R6: {lambda: 0.3}}}", {"train": 1, "evaluate": 2, **LAST}),
+        ("{runs: {lipgen-R5: {lambda: 0.3}}}", {"train": 1, "evaluate": 1, **LAST}),
+        ("{training: {steps: 7}}", {"train": TRAININGS, "evaluate": EVALUATIONS, **LAST}),
+        ("{evaluation: {batch_size: 3}}", {"evaluate": EVALUATIONS, **LAST}),
+        (
+            "{visemes: {map: constructed-18-silence}}",
+            {"visemes": 1, "train": TRAININGS, "evaluate": EVALUATIONS, **LAST},
+        ),
+        (
+            "{mixing: {seed: 1}}",
+            {"mixture_real": 1, "mixture_synthetic": 1, "train": TRAININGS,
+             "evaluate": EVALUATIONS, **LAST},
+        ),
+        (
+            "{synthesis: {seed: 1}}",
+            {"pairs": 1, "synthesis": 1, "mixture_synthetic": 1, "train": 5, "evaluate": 6, **LAST},
+        ),
+    ],
+)  # fmt: skip
+def test_a_parameter_reruns_exactly_what_it_touches(finished_run, change, jobs):
+    planned = planned_jobs(finished_run, *override(change))
+    # a table that shows none of the changed runs stays as it is
+    if "lipgen-R5" in change:
+        jobs = jobs | {"table": 3}
+    assert planned == jobs
+
+
+def test_one_table_needs_only_its_own_runs(tmp_path):
+    jobs = planned_jobs(tmp_path, "tables/lipgen/table1.csv")
+    assert jobs["train"] == 1
+    assert jobs["evaluate"] == 2
+    assert "report" not in jobs
+
+
+def test_two_seeds_double_the_trainings(tmp_path):
+    jobs = planned_jobs(tmp_path, "--config", "scale=test", "seeds=[0, 1]")
+    assert (jobs["train"], jobs["evaluate"]) == (2 * TRAININGS, 2 * EVALUATIONS)
+
+
+def test_gpus_are_counted(tmp_path):
+    done = snakemake(tmp_path, "--dry-run", "--resources", "gpu=8")
+    assert "gpu=1" in done.stdout + done.stderr
+
+
+def test_a_wrong_key_is_named_before_anything_runs(tmp_path):
+    done = snakemake(tmp_path, *override("{training: {stepz: 7}}"), check=False)
+    assert done.returncode
+    assert "overrides.training.stepz: unknown key; did you mean 'steps'?" in done.stderr
+    assert not list(tmp_path.glob("data"))
+
+
+def test_lrw_needs_no_rendering(tmp_path):
+    shutil.rmtree(tmp_path / "none", ignore_errors=True)
+    jobs = planned_jobs(tmp_path, "--config", "scale=paper")
+    assert "miniature_corpus" not in jobs
+    assert jobs["train"] == TRAININGS

@@ -1,0 +1,155 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visemix.clips.augmentation import (
+    Augmentation,
+    Draw,
+    augment,
+    centre_crop,
+    draw,
+    mix,
+    smoothed_targets,
+)
+
+PLAIN = Augmentation(mean=0.0, std=1.0)
+
+
+def clips_of(batch=4, frames=9, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.integers(0, 256, (batch, frames, 96, 96), dtype=np.uint8))
+
+
+def quiet(batch, **changes) -> Draw:
+    """A draw that changes nothing but what is given."""
+    zeros, ones = np.zeros(batch, np.int64), np.ones(batch, np.float32)
+    drawn = Draw(zeros, zeros, zeros > 0, ones, ones, zeros, zeros, np.arange(batch), 1.0)
+    return replace(drawn, **changes)
+
+
+def test_crop_and_flip_are_exact_pixels():
+    clips = clips_of(3)
+    drawn = quiet(
+        3,
+        top=np.array([0, 3, 8]),
+        left=np.array([8, 5, 0]),
+        flip=np.array([False, True, True]),
+    )
+    found = augment(clips, drawn, PLAIN)
+    for b, (top, left, flip) in enumerate([(0, 8, False), (3, 5, True), (8, 0, True)]):
+        expected = clips[b, :, top : top + 88, left : left + 88].float() / 255
+        expected = expected.flip(-1) if flip else expected
+        torch.testing.assert_close(found[b], expected, rtol=0, atol=1e-6)
+
+
+def test_evaluation_takes_the_centre():
+    clips = clips_of(2)
+    found = centre_crop(clips, Augmentation(mean=0.4, std=0.2))
+    expected = (clips[:, :, 4:92, 4:92].float() / 255 - 0.4) / 0.2
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [44, 22, 11])
+def test_whole_reductions_average_blocks(size):
+    clips = clips_of(2)
+    expected = F.avg_pool2d(clips[:, :, 4:92, 4:92].float() / 255, 88 // size)
+    torch.testing.assert_close(centre_crop(clips, PLAIN, size), expected, rtol=0, atol=1e-5)
+
+
+@given(st.integers(1, 88))
+def test_any_reduction_keeps_the_mean_grey_and_constant_clips(size):
+    clips = clips_of(1, frames=2)
+    expected = clips[:, :, 4:92, 4:92].float().mean((2, 3)) / 255
+    found = centre_crop(clips, PLAIN, size)
+    torch.testing.assert_close(found.mean((2, 3)), expected, rtol=0, atol=1e-4)
+    flat = centre_crop(torch.full_like(clips, 51), PLAIN, size)
+    torch.testing.assert_close(flat, torch.full_like(flat, 0.2), rtol=0, atol=1e-5)
+
+
+def test_brightness_and_contrast_follow_their_definition():
+    clips = clips_of(2)
+    brightness, contrast = np.float32([0.8, 1.1]), np.float32([1.2, 0.7])
+    settings = Augmentation(mean=0.4, std=0.2)
+    found = augment(clips, quiet(2, brightness=brightness, contrast=contrast), settings)
+    for b in range(2):
+        x = clips[b, :, :88, :88].double() / 255
+        x = brightness[b] * (contrast[b] * x + (1 - contrast[b]) * x.mean())
+        expected = ((x - 0.4) / 0.2).float()
+        torch.testing.assert_close(found[b], expected, rtol=0, atol=1e-4)
+
+
+def test_masked_frames_hold_the_clip_mean_and_others_stay():
+    clips = clips_of(2)
+    drawn = quiet(2, mask_start=np.array([2, 0]), mask_stop=np.array([5, 0]))
+    settings = Augmentation()
+    found, unmasked = augment(clips, drawn, settings), augment(clips, quiet(2), settings)
+    mean = unmasked[0].mean().item()
+    torch.testing.assert_close(found[0, 2:5], torch.full((3, 88, 88), mean), rtol=0, atol=1e-4)
+    assert torch.equal(found[0, :2], unmasked[0, :2])
+    assert torch.equal(found[0, 5:], unmasked[0, 5:])
+    assert torch.equal(found[1], unmasked[1])
+
+
+def test_mask_statistics_are_those_of_the_published_code():
+    drawn = draw(Augmentation(), seed=0, step=0, shape=(40_000, 29, 96))
+    length = drawn.mask_stop - drawn.mask_start
+    assert length.max() == 14
+    assert (length == 0).mean() == pytest.approx(1 - (14 / 15) ** 2, abs=0.01)  # m = 0 or w = 0
+    assert drawn.mask_stop.max() <= 29
+    assert length.mean() == pytest.approx(6.3, abs=0.15)
+
+
+@given(st.integers(0, 2**40), st.integers(0, 10**7), st.integers(1, 12), st.integers(1, 40))
+def test_draws_stay_in_range_and_depend_on_seed_and_step_alone(seed, step, batch, frames):
+    drawn = draw(Augmentation(), seed, step, (batch, frames, 96))
+    again = draw(Augmentation(), seed, step, (batch, frames, 96))
+    for name, value in vars(drawn).items():
+        assert np.array_equal(value, getattr(again, name))
+    for corner in (drawn.top, drawn.left):
+        assert corner.min() >= 0
+        assert corner.max() <= 8
+    assert (drawn.mask_start >= 0).all()
+    assert (drawn.mask_start <= drawn.mask_stop).all()
+    assert (drawn.mask_stop <= frames).all()
+    assert sorted(drawn.partner) == list(range(batch))
+    assert 0 <= drawn.share <= 1
+
+
+def test_all_crop_corners_and_both_flips_come_up():
+    drawn = draw(Augmentation(), 0, 0, (2000, 29, 96))
+    assert set(drawn.top) == set(drawn.left) == set(range(9))
+    assert drawn.flip.mean() == pytest.approx(0.5, abs=0.05)
+    assert draw(Augmentation(), 0, 1, (8, 29, 96)).share != drawn.share
+
+
+def test_mixup_mixes_frames_and_targets_with_one_share():
+    clips, partner = clips_of(3), np.array([2, 0, 1])
+    settings = Augmentation()
+    mixed = augment(clips, quiet(3, partner=partner, share=0.3), settings)
+    plain = augment(clips, quiet(3), settings)
+    expected = 0.3 * plain + 0.7 * plain[partner]
+    torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-5)
+    targets = torch.eye(3)
+    expected = 0.3 * targets + 0.7 * targets[partner]
+    torch.testing.assert_close(mix(targets, quiet(3, partner=partner, share=0.3)), expected)
+    assert draw(replace(settings, mixup=0.0), 0, 0, (3, 9, 96)).share == 1.0
+
+
+def test_smoothed_targets_are_distributions():
+    targets = smoothed_targets(torch.tensor([2, 0]), 4, 0.1)
+    torch.testing.assert_close(targets.sum(1), torch.ones(2))
+    torch.testing.assert_close(targets[0], torch.tensor([0.025, 0.025, 0.925, 0.025]))
+    assert torch.equal(smoothed_targets(torch.tensor([1]), 3, 0.0), torch.eye(3)[1:2])
+
+
+@pytest.mark.parametrize("wrong", [{"flip": 2}, {"std": 0}, {"mixup": -1}, {"time_mask": -3}])
+def test_senseless_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Augmentation(**wrong)
+    with pytest.raises(ValueError, match="input_size"):
+        centre_crop(clips_of(1), PLAIN, 89)

@@ -1,0 +1,252 @@
+import dataclasses
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.unit.test_sound_to_visemes import small_codebook
+
+from visemix.clips.shards import open_crops, read_rejects
+from visemix.corpora.manifest import manifest_frame
+from visemix.corpora.miniature import make_corpus
+from visemix.generators import portrait
+from visemix.generators.contract import (
+    GenerationError,
+    check_crops,
+    check_frames,
+    generator_module,
+    mouth_motion,
+    synthesise_set,
+)
+from visemix.generators.pairing import LeakError, make_pairs
+from visemix.generators.sound_to_visemes import save_codebook
+from visemix.heads.speech import Voice, say
+from visemix.media import write_clip
+
+WORDS = ("MONEY", "PEOPLE")
+CLIPS = {"train": 3, "val": 1, "test": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    root: Path
+    portraits: Path
+    manifest: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Corpus:
+    """Words spoken over a grey picture, one training clip silent and one cut short; 2 portraits."""
+    root = tmp_path_factory.mktemp("corpus")
+    rows, grey = [], np.full((29, 32, 32, 3), 120, np.uint8)
+    for word in WORDS:
+        for number, (split, k) in enumerate((s, k) for s, n in CLIPS.items() for k in range(n)):
+            sound = say(f"the {word.lower()} today", Voice("gmw/en", 150 + 6 * number)).sound
+            if (word, split, k) == ("MONEY", "train", 0):
+                sound = np.zeros(18560, np.int16)
+            media = f"lipread_mp4/{word}/{split}/{word}_{k:05d}.mp4"
+            (root / media).parent.mkdir(parents=True, exist_ok=True)
+            write_clip(root / media, grey, sound)
+            digest = hashlib.sha256((root / media).read_bytes()).hexdigest()
+            rows.append(
+                (
+                    f"{split}/{word}_{k:05d}",
+                    "miniature",
+                    split,
+                    word,
+                    media,
+                    29,
+                    25.0,
+                    0.3,
+                    0.8,
+                    f"{split}-speaker-{word}-{k}",
+                    digest,
+                    "ok",
+                    "",
+                )
+            )
+    broken = root / "lipread_mp4/PEOPLE/train/PEOPLE_00000.mp4"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    rendered = tmp_path_factory.mktemp("rendered")
+    make_corpus(rendered, ["MONEY"], {"train": 1, "val": 0, "test": 0}, portraits=2, seed=3)
+    (rendered / "portraits" / "empty.png").write_bytes(b"nothing to see")
+    manifest = manifest_frame(rows)
+    pairs, excluded = make_pairs(manifest, rendered / "portraits", seed=1)
+    assert excluded["reason"].tolist() == ["the picture cannot be read"]
+    return Corpus(root, rendered / "portraits", manifest, pairs)
+
+
+def prepare(folder: Path) -> Path:
+    """A records path whose folder holds a small codebook already."""
+    folder.mkdir()
+    save_codebook(small_codebook(), portrait._codebook_path(folder))
+    return folder / "records.parquet"
+
+
+def synthesise(corpus: Corpus, folder: Path, records: Path, **options) -> None:
+    options = {"pairs": corpus.pairs, "manifest": corpus.manifest, "clips_per_shard": 4} | options
+    synthesise_set(
+        "portrait",
+        media_root=corpus.root,
+        portraits_root=corpus.portraits,
+        folder=folder,
+        records_path=records,
+        **options,
+    )
+
+
+def digests(*folders: Path) -> dict:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in folders
+        for path in folder.iterdir()
+        if path.name != "seconds.csv"
+    }
+
+
+@pytest.fixture(scope="module")
+def made(corpus, tmp_path_factory):
+    base = tmp_path_factory.mktemp("made")
+    records = prepare(base / "records")
+    synthesise(corpus, base / "crops", records)
+    return base
+
+
+def test_accepted_and_rejected_clips_have_records(corpus, made):
+    records = pd.read_parquet(made / "records" / "records.parquet").set_index("clip_id")
+    assert sorted(records.index) == sorted(corpus.pairs["clip_id"]) and len(records) == 10
+    silent = records["source"] == "train/MONEY_00000"
+    broken = records["source"] == "train/PEOPLE_00000"
+    assert set(records["reason"][silent]) == {"silent sound"}
+    assert (records["status"][silent | broken] == "rejected").all() and silent.any()
+    assert all(records["reason"][broken]) and broken.any()
+    assert (records["status"][~silent & ~broken] == "accepted").all()
+    assert set(records["reason"][~silent & ~broken]) == {""}
+    assert set(records["version"]) == {portrait.version()}
+    rejects = read_rejects(made / "crops").set_index("clip_id")["reason"]
+    assert rejects.to_dict() == records["reason"][silent | broken].to_dict()
+
+
+def test_crops_carry_label_portrait_and_word_times(corpus, made):
+    with open_crops(made / "crops") as crops:
+        index, pixels = crops.index, crops.read(np.arange(len(crops)))
+    assert pixels.shape == (len(index), 29, 96, 96)
+    assert all(mouth_motion(clip) > 10 for clip in pixels)
+    pairs = corpus.pairs.set_index("clip_id").loc[index["clip_id"]]
+    assert index["label"].tolist() == pairs["label"].tolist()
+    assert index["speaker"].tolist() == pairs["portrait"].tolist()
+    assert set(index["word_start_s"]) == {0.3}
+
+
+def test_nothing_of_validation_or_test_reaches_the_set(corpus, made):
+    records = pd.read_parquet(made / "records" / "records.parquet")
+    held_out = corpus.manifest[corpus.manifest["split"] != "train"]
+    sources = corpus.manifest.set_index("clip_id").loc[records["source"]]
+    assert set(sources["split"]) == {"train"}
+    for column in ("speaker", "sha256", "media"):
+        assert not set(sources[column]) & set(held_out[column])
+    assert not set(records["portrait"]) & set(held_out["speaker"])
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_held_out_sound_is_refused(corpus, tmp_path, split):
+    pairs = corpus.pairs.copy()
+    pairs.loc[0, ["source", "label"]] = f"{split}/MONEY_00000", "MONEY"
+    with pytest.raises(LeakError, match="not of the training split"):
+        synthesise(corpus, tmp_path / "crops", tmp_path / "records.parquet", pairs=pairs)
+    assert not (tmp_path / "crops").exists()
+
+
+def test_two_processes_give_the_same_bytes(corpus, made, tmp_path):
+    synthesise(corpus, tmp_path / "crops", prepare(tmp_path / "records"), workers=2)
+    assert digests(tmp_path / "crops", tmp_path / "records") == digests(
+        made / "crops", made / "records"
+    )
+
+
+def test_killed_and_started_again(corpus, made, tmp_path):
+    """kill -9 after the first shard: that shard stays, and the end is the same bytes."""
+    records = prepare(tmp_path / "records")
+    corpus.manifest.to_parquet(tmp_path / "manifest.parquet")
+    corpus.pairs.to_parquet(tmp_path / "pairs.parquet")
+    code = f"""
+import pandas as pd
+from visemix.generators.contract import synthesise_set
+synthesise_set("portrait", pd.read_parquet({str(tmp_path / "pairs.parquet")!r}),
+    pd.read_parquet({str(tmp_path / "manifest.parquet")!r}), {str(corpus.root)!r},
+    {str(corpus.portraits)!r}, {str(tmp_path / "crops")!r}, {str(records)!r}, clips_per_shard=4)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code])
+    first = tmp_path / "crops" / "shard-00000.json"
+    while not first.exists() and process.poll() is None:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    written = first.with_suffix(".npy").stat().st_mtime_ns
+    synthesise(corpus, tmp_path / "crops", records)
+    assert first.with_suffix(".npy").stat().st_mtime_ns == written
+    expected = digests(made / "crops", made / "records")
+    assert digests(tmp_path / "crops", tmp_path / "records") == expected
+
+
+def test_a_picture_without_a_face_is_a_reason_not_a_crash(corpus, tmp_path):
+    pairs = corpus.pairs.assign(picture="empty.png", portrait="empty")
+    pairs["clip_id"] = "portrait/empty/" + pairs.index.astype(str)
+    synthesise(corpus, tmp_path / "crops", prepare(tmp_path / "records"), pairs=pairs)
+    records = pd.read_parquet(tmp_path / "records" / "records.parquet")
+    assert set(records["reason"]) == {"the picture cannot be read"}
+    assert len(open_crops(tmp_path / "crops")) == 0
+
+
+def test_wrong_arguments_are_named(corpus, tmp_path):
+    with pytest.raises(ValueError, match="unknown generator 'diffusion'; known: portrait"):
+        generator_module("diffusion")
+    with pytest.raises(ValueError, match="unknown crop parameter 'smooth'"):
+        synthesise(corpus, tmp_path / "a", tmp_path / "r.parquet", parameters={"smooth": 3})
+    elsewhere = dataclasses.replace(corpus, portraits=tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        synthesise(elsewhere, tmp_path / "a", tmp_path / "r.parquet")
+
+
+GOOD = np.zeros((29, 8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "frames, reason",
+    [
+        (GOOD[:20], "20 frames instead of 29"),
+        (GOOD.astype(np.float32), "float32"),
+        (np.full(GOOD.shape, np.nan), "not finite"),
+        (GOOD[..., 0], "not uint8"),
+        (list(GOOD), "list instead of an array"),
+    ],
+)
+def test_bad_frames_are_refused(frames, reason):
+    check_frames(GOOD, 29)
+    with pytest.raises(GenerationError, match=reason):
+        check_frames(frames, 29)
+
+
+def test_bad_crops_are_refused():
+    rng = np.random.default_rng(0)
+    moving = rng.integers(0, 255, (29, 96, 96), np.uint8)
+    fine = {"detector_score": 0.9, "interpolated_frames": 1}
+    check_crops(moving, fine, 29, 0.95)
+    for crops, quality, reason in (
+        (moving, fine | {"interpolated_frames": 2}, "found in 93% of the frames"),
+        (moving, fine | {"detector_score": float("nan")}, "not finite"),
+        (moving[:28], fine, "not uint8"),
+        (np.repeat(moving[:1], 29, 0), fine, "frozen"),
+    ):
+        with pytest.raises(GenerationError, match=reason):
+            check_crops(crops, quality, 29, 0.95)
+    frozen = np.repeat(moving[:1], 29, 0).astype(int) + rng.normal(0, 1, moving.shape)
+    with pytest.raises(GenerationError, match="frozen"):  # noise is no motion
+        check_crops(frozen.clip(0, 255).astype(np.uint8), fine, 29, 0.95)

@@ -1,0 +1,251 @@
+"""What a training promises: it learns, it is reproducible, and a kill does not show."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toy_clips import WORDS, make_toy
+
+from visemix.clips.augmentation import Augmentation
+from visemix.clips.mixture import make_mixture
+from visemix.models.dctcn import DCTCNConfig
+from visemix.models.word_recogniser import RecogniserConfig
+from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
+from visemix.training.config import TrainingConfig
+from visemix.training.loop import Entries, learning_rate, train
+from visemix.training.run_folder import load_recogniser
+
+MODEL = RecogniserConfig(
+    n_words=len(WORDS),
+    n_visemes=5,
+    input_size=32,
+    width=4,
+    tsm_ratios=(0.0, 0.125, 0.125, 0.125),
+    backend=DCTCNConfig(layers=(1,), growth=12, reduced=16),
+    viseme_branch=True,
+    tafm=True,
+)
+TRAINING = TrainingConfig(
+    steps=60,
+    batch_size=8,
+    learning_rate=3e-3,
+    validate_every=20,
+    augmentation=Augmentation(time_mask=3),
+)
+VISEMES = np.eye(3, 5, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    real, synthetic = make_toy(folder / "real", 30), make_toy(folder / "synthetic", 24, seed=1)
+    return {
+        "mixture": make_mixture("toy", real, synthetic, 1.5, seed=0, redraw="epoch"),
+        "validation_folder": make_toy(folder / "validation", 24, seed=2),
+    }
+
+
+def run(folder: Path, data: dict, training=TRAINING, model=MODEL, seed=0, visemes=VISEMES):
+    return train(folder, words=WORDS, viseme_targets=visemes, model_config=model,
+                 training=training, seed=seed, **data)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    return folder, run(folder, data)
+
+
+def test_it_learns_an_easy_rule(finished):
+    folder, summary = finished
+    history = pd.read_csv(folder / "history.csv")
+    assert history["step"].tolist() == [20, 40, 60]
+    assert history["validation_accuracy"].max() > 0.8  # chance is a third
+    assert history["training_loss"].iloc[-1] < history["training_loss"].iloc[0]
+    assert history["viseme_loss"].iloc[-1] < history["viseme_loss"].iloc[0]
+    assert summary["best"]["accuracy"] == history["validation_accuracy"].max()
+    # 45 real and 24 synthetic entries, batches of 8: eight steps an epoch.
+    assert summary["entries_per_epoch"] == 69
+    assert history["epoch"].tolist() == pytest.approx([20 / 8, 40 / 8, 60 / 8])
+
+
+def test_the_run_folder_holds_what_identifies_the_run(finished):
+    folder, summary = finished
+    written = json.loads((folder / "training.json").read_text())
+    assert written == json.loads(json.dumps(summary))
+    assert written["model"]["gamma"] == "inf"
+    assert written["threads"] == 1
+    assert set(written["digests"]) >= {"mixture", "validation_manifest", "weights"}
+    assert not (folder.with_name("finished.resume") / FILE_NAME).exists()
+    model, words, settings = load_recogniser(folder)
+    assert words == WORDS
+    assert settings == TRAINING.augmentation
+    assert model.config == MODEL
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished, data, tmp_path):
+    folder, _ = finished
+    torch.randn(3)  # the global state of torch must not matter
+    run(tmp_path / "again", data)
+    run(tmp_path / "other", data, seed=1)
+    for name in ("model.safetensors", "history.csv"):
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+CHILD = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_loop
+test_loop.run(Path(sys.argv[1]), json.loads(sys.argv[2]), test_loop.slow_training())
+"""
+
+
+def slow_training() -> TrainingConfig:
+    """Checkpoints after each step, so that a kill falls before, in and after the writing."""
+    return replace(TRAINING, checkpoint_seconds=0.0)
+
+
+def start(folder: Path, data: dict) -> subprocess.Popen:
+    values = json.dumps({name: value for name, value in data.items()}, default=str)
+    code = CHILD.format(tests=str(Path(__file__).parent))
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), values],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_checkpoint(folder: Path, child: subprocess.Popen) -> None:
+    path = folder.with_name(folder.name + ".resume") / FILE_NAME
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert child.poll() is None, child.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def same_result(folder: Path, reference: Path) -> bool:
+    return all(
+        (folder / name).read_bytes() == (reference / name).read_bytes()
+        for name in ("model.safetensors", "history.csv")
+    )
+
+
+def test_killed_at_a_random_moment_and_started_again(finished, data, tmp_path):
+    reference, _ = finished
+    folder = tmp_path / "killed"
+    rng = np.random.default_rng()
+    kills = 0
+    for _ in range(6):
+        child = start(folder, data)
+        wait_for_checkpoint(folder, child)
+        time.sleep(rng.uniform(0, 0.3))
+        child.kill()
+        child.communicate()
+        kills += child.returncode == -signal.SIGKILL
+        if kills == 2:
+            break
+        if child.returncode == 0:  # it was faster than the kill: once more from the start
+            shutil.rmtree(folder)
+    assert kills
+    child = start(folder, data)
+    _, errors = child.communicate(timeout=120)
+    assert child.returncode == 0, errors
+    assert same_result(folder, reference)
+
+
+def test_sigterm_writes_a_checkpoint_and_exits_75(finished, data, tmp_path):
+    reference, _ = finished
+    folder = tmp_path / "stopped"
+    child = start(folder, data)
+    wait_for_checkpoint(folder, child)
+    child.send_signal(signal.SIGTERM)
+    _, errors = child.communicate(timeout=120)
+    assert child.returncode == EXIT_STOPPED, errors
+    assert "stopped on request" in errors
+    assert not (folder / "training.json").exists()
+    summary = run(folder, data)  # checkpoint_seconds is no part of the identity
+    assert summary["resumed_at_step"] > 0
+    assert same_result(folder, reference)
+
+
+def test_a_checkpoint_of_another_configuration_is_not_used(tmp_path, caplog):
+    save_checkpoint(tmp_path, "a" * 64, {"step": 7})
+    assert load_checkpoint(tmp_path, "a" * 64, torch.device("cpu")) == {"step": 7}
+    assert load_checkpoint(tmp_path, "b" * 64, torch.device("cpu")) is None
+    assert "training starts afresh" in caplog.text
+    (tmp_path / FILE_NAME).write_bytes(b"torn")
+    with pytest.raises(ValueError, match="delete it"):
+        load_checkpoint(tmp_path, "a" * 64, torch.device("cpu"))
+
+
+def test_another_lambda_is_another_identity(finished, data, tmp_path):
+    _, summary = finished
+    short = replace(TRAINING, steps=2)
+    first = run(tmp_path / "a", data, short)
+    second = run(tmp_path / "b", data, short, replace(MODEL, lambda_=0.2))
+    assert len({summary["identity"], first["identity"], second["identity"]}) == 3
+    weights = [tmp_path / name / "model.safetensors" for name in "ab"]
+    assert weights[0].read_bytes() != weights[1].read_bytes()
+
+
+def test_steps_follow_the_mixture_epoch_by_epoch(data):
+    entries = Entries(data["mixture"], seed=3, batch_size=8)
+    assert entries.steps_per_epoch == 8
+    forward = [entries(step) for step in range(20)]
+    fresh = Entries(data["mixture"], seed=3, batch_size=8)
+    for step in (17, 2, 9):  # any step, in any order, as after a restart
+        assert all((a == b).all() for a, b in zip(forward[step], fresh(step), strict=True))
+    for source, row in forward:
+        assert len(row) == 8
+        assert (np.diff(source.astype(int)) >= 0).all()
+
+
+def test_the_schedule():
+    plain = replace(TRAINING, steps=100, learning_rate=1.0)
+    assert learning_rate(0, plain) == 1.0
+    assert learning_rate(50, plain) == pytest.approx(0.5)
+    assert 0 < learning_rate(99, plain) < 0.001
+    warm = replace(plain, warm_up=10)
+    assert [learning_rate(step, warm) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1, 1])
+
+
+def test_arguments_that_do_not_fit_are_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="viseme_targets are needed"):
+        run(tmp_path, data, visemes=None)
+    with pytest.raises(ValueError, match="viseme_targets have shape"):
+        run(tmp_path, data, visemes=VISEMES[:, :4])
+    with pytest.raises(ValueError, match="4 words"):
+        run(tmp_path, data, model=replace(MODEL, n_words=4))
+    with pytest.raises(ValueError, match="lower batch_size"):
+        run(tmp_path, data, training=replace(TRAINING, batch_size=100))
+    with pytest.raises(ValueError, match="steps"):
+        replace(TRAINING, steps=0)
+
+
+def test_a_diverging_training_says_so(data, tmp_path):
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        run(tmp_path, data, replace(TRAINING, learning_rate=1e30, steps=20))
+
+
+def test_real_clips_only(data, tmp_path):
+    real = data["mixture"]["sources"][0]["folder"]
+    synthetic = data["mixture"]["sources"][1]["folder"]
+    only = make_mixture("real", real, synthetic, math.inf, seed=0)
+    summary = run(tmp_path / "a", {**data, "mixture": only}, replace(TRAINING, steps=2))
+    assert summary["entries_per_epoch"] == 30

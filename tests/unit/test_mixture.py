@@ -1,0 +1,121 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toy_clips import make_toy
+
+from visemix.clips.mixture import (
+    check_sources,
+    expand_mixture,
+    make_mixture,
+    mixing_ratio,
+    read_mixture,
+    write_mixture,
+)
+
+counts = st.integers(1, 400)
+finite = st.floats(0, 6, allow_nan=False)
+
+
+def described(n_real, n_synthetic, repeats, seed=0, redraw="fixed"):
+    """A mixture without files behind it."""
+    return {
+        "sources": [
+            {"clips": n_real, "repeats": "inf" if math.isinf(repeats) else repeats},
+            {"clips": n_synthetic, "repeats": 0 if math.isinf(repeats) else 1},
+        ],
+        "seed": seed,
+        "redraw": redraw,
+    }
+
+
+@given(counts, counts, finite)
+def test_beta_is_the_definition_and_the_drawn_share(n_real, n_synthetic, repeats):
+    beta = mixing_ratio(repeats, n_real, n_synthetic)
+    assert beta == pytest.approx(repeats * n_real / (repeats * n_real + n_synthetic))
+    source, _ = expand_mixture(described(n_real, n_synthetic, repeats))
+    # Only the fraction of N is rounded, by half a clip at most.
+    assert abs((source == 0).sum() - repeats * n_real) <= 0.5 + 1e-6
+    assert (source == 1).sum() == n_synthetic
+
+
+@given(counts, counts, finite, st.integers(0, 5))
+def test_each_real_clip_is_drawn_floor_or_ceiling_n_times(n_real, n_synthetic, repeats, epoch):
+    source, row = expand_mixture(described(n_real, n_synthetic, repeats, redraw="epoch"), epoch)
+    times = np.bincount(row[source == 0], minlength=n_real)
+    assert len(times) == n_real
+    assert set(times) <= {math.floor(repeats), math.ceil(repeats)}
+    assert (np.sort(row[source == 1]) == np.arange(n_synthetic)).all()
+
+
+def test_ends_of_the_range():
+    source, row = expand_mixture(described(5, 3, 0))
+    assert source.tolist() == [1, 1, 1]
+    assert mixing_ratio(0, 5, 3) == 0
+    source, row = expand_mixture(described(5, 3, math.inf))
+    assert source.tolist() == [0] * 5
+    assert row.tolist() == list(range(5))
+    assert mixing_ratio(math.inf, 5, 3) == 1
+    assert mixing_ratio(1, 488_766, 400_000) == pytest.approx(0.5499, abs=5e-5)
+
+
+def test_fixed_subset_stays_and_redrawn_subset_changes():
+    fixed = described(100, 10, 0.5, seed=3)
+    redrawn = described(100, 10, 0.5, seed=3, redraw="epoch")
+    assert (expand_mixture(fixed, 0)[1] == expand_mixture(fixed, 4)[1]).all()
+    first, other = expand_mixture(redrawn, 0)[1], expand_mixture(redrawn, 4)[1]
+    assert len(first) == len(other)
+    assert (first != other).any()
+    assert (other == expand_mixture(redrawn, 4)[1]).all()
+    assert (expand_mixture({**fixed, "seed": 4})[1] != expand_mixture(fixed)[1]).any()
+
+
+@pytest.mark.parametrize(
+    ("repeats", "n_real", "n_synthetic"),
+    [(-1, 5, 5), (math.nan, 5, 5), (0, 5, 0), (math.inf, 0, 5)],
+)
+def test_impossible_mixtures_are_refused(repeats, n_real, n_synthetic):
+    with pytest.raises(ValueError):
+        mixing_ratio(repeats, n_real, n_synthetic)
+
+
+def test_only_accepted_clips_count_and_the_file_is_plain_json(tmp_path):
+    real = make_toy(tmp_path / "real", 20, rejected=30)
+    synthetic = make_toy(tmp_path / "synthetic", 30, rejected=5)
+    mixture = make_mixture("half", real, synthetic, 1.5, seed=1)
+    assert [source["clips"] for source in mixture["sources"]] == [20, 30]
+    assert [source["role"] for source in mixture["sources"]] == ["real", "synthetic"]
+    assert mixture["beta"] == pytest.approx(0.5)
+    path = tmp_path / "mixtures" / "half.json"
+    write_mixture(path, mixture)
+    assert read_mixture(path) == mixture
+    check_sources(mixture)
+
+    only_real = make_mixture("real", real, None, math.inf, seed=1)
+    assert only_real["sources"][0]["repeats"] == "inf"
+    assert only_real["beta"] == 1
+    write_mixture(path, only_real)
+    assert "Infinity" not in path.read_text()
+    assert len(expand_mixture(read_mixture(path))[1]) == 20
+
+
+def test_unfinished_changed_and_senseless_sources_are_refused(tmp_path):
+    real = make_toy(tmp_path / "real", 6)
+    with pytest.raises(FileNotFoundError, match="make the crops first"):
+        make_mixture("x", tmp_path / "nothing", None, math.inf, seed=0)
+    with pytest.raises(ValueError, match="no synthetic set"):
+        make_mixture("x", real, None, 2, seed=0)
+    with pytest.raises(ValueError, match="redraw"):
+        make_mixture("x", real, None, math.inf, seed=0, redraw="often")
+    mixture = make_mixture("x", real, None, math.inf, seed=0)
+    manifest = json.loads((real / "manifest.json").read_text())
+    (real / "manifest.json").write_text(json.dumps({**manifest, "parameters": "others"}))
+    with pytest.raises(ValueError, match="make the mixture again"):
+        check_sources(mixture)
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps({**mixture, "version": 0}))
+    with pytest.raises(ValueError, match="version 0"):
+        read_mixture(path)

@@ -1,0 +1,69 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, ttest_rel
+
+from visemix.evaluation.resolution import compare_rows, minimum_detectable_difference
+
+
+def table(correct):
+    ids = [f"clip-{i}" for i in range(len(correct))]
+    return pd.DataFrame({"clip_id": ids, "correct": np.asarray(correct, bool)})
+
+
+def test_one_seed_is_exact_mcnemar_with_an_interval_around_the_difference():
+    first = table([1] * 20 + [1] * 4 + [0] * 16 + [0] * 60)
+    second = table([1] * 20 + [0] * 4 + [1] * 16 + [0] * 60)
+    result = compare_rows([first], [second])
+    assert (result["only_first"], result["only_second"], result["n"]) == (4, 16, 100)
+    assert result["difference"] == pytest.approx(0.12)
+    assert result["p"] == pytest.approx(binomtest(4, 20).pvalue)
+    assert result["low"] < 0.12 < result["high"]
+    assert result["low"] > 0  # agrees with p < 0.05 here
+
+
+def test_several_seeds_are_a_paired_t_test_over_clips():
+    rng = np.random.default_rng(0)
+    first = [table(rng.random(200) < 0.4) for _ in range(3)]
+    second = [table(rng.random(200) < 0.5) for _ in range(3)]
+    result = compare_rows(first, second)
+    means = [np.mean([f.correct for f in frames], axis=0) for frames in (first, second)]
+    assert result["p"] == pytest.approx(ttest_rel(means[1], means[0]).pvalue)
+    assert result["difference"] == pytest.approx((means[1] - means[0]).mean())
+
+
+def test_equal_rows_do_not_differ():
+    result = compare_rows([table([1, 0, 1])], [table([1, 0, 1])])
+    assert (result["difference"], result["p"]) == (0, 1)
+
+
+def test_other_clips_are_refused():
+    with pytest.raises(ValueError, match="same test set"):
+        compare_rows([table([1, 0])], [table([1, 0, 1])])
+
+
+def test_simulated_power_agrees():
+    n, discordant = 400, 0.3
+    smallest = minimum_detectable_difference(n, discordant)
+    rng = np.random.default_rng(1)
+    clips = round(n * discordant)
+    wins = rng.binomial(clips, 0.5 + smallest / discordant / 2, 20_000)
+    found = np.mean([binomtest(int(w), clips).pvalue <= 0.05 for w in range(clips + 1)] @ np.eye(
+        clips + 1)[:, wins])
+    assert found == pytest.approx(0.8, abs=0.02)
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(100, 5000), discordant=st.floats(0.1, 0.9))
+def test_more_clips_resolve_smaller_differences(n, discordant):
+    small, large = (minimum_detectable_difference(m, discordant) for m in (n, 4 * n))
+    assert 0 < large < small <= discordant
+
+
+def test_too_few_discordant_clips_resolve_nothing():
+    assert math.isnan(minimum_detectable_difference(100, 0.05))
+    assert math.isnan(minimum_detectable_difference(100, 0.0))

@@ -1,0 +1,19 @@
+"""Pair portraits with sounds of the training split."""
+
+from visemix.corpora.manifest import read_manifest
+from visemix.generators.pairing import make_pairs, write_table
+from visemix.run.log import log_to
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    pairs, excluded = make_pairs(
+        read_manifest(snakemake.input.manifest),
+        snakemake.params.portraits,
+        clips=snakemake.params.clips,
+        clips_per_portrait=snakemake.params.clips_per_portrait,
+        seed=snakemake.params.seed,
+        generator=snakemake.params.generator,
+        workers=snakemake.threads,
+    )
+    write_table(pairs, snakemake.output.pairs)
+    write_table(excluded, snakemake.output.excluded)

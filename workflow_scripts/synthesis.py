@@ -1,0 +1,27 @@
+"""Drive a generator over all pairs and crop what it makes."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from visemix.corpora.manifest import read_manifest
+from visemix.run.gpus import lease_gpus
+from visemix.run.log import log_to
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    lease_gpus(snakemake.resources.gpu)
+    from visemix.generators.contract import synthesise_set
+
+    synthesise_set(
+        snakemake.params.generator,
+        pd.read_parquet(snakemake.input.pairs),
+        read_manifest(snakemake.input.manifest),
+        media_root=snakemake.params.root,
+        portraits_root=snakemake.params.portraits,
+        folder=Path(snakemake.output.manifest).parent,
+        records_path=snakemake.output.records,
+        parameters=snakemake.params.crops,
+        min_face_share=snakemake.params.min_face_share,
+        workers=snakemake.threads,
+    )

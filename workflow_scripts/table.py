@@ -1,0 +1,27 @@
+"""Published and reproduced values of one table: CSV, Markdown and a figure."""
+
+from visemix.papers.cells import read_paper
+from visemix.report.figures import table_figure, write_png
+from visemix.report.tables import build_table, controls, to_markdown
+from visemix.run.atomic import atomic_path
+from visemix.run.log import log_to
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    paper, table = snakemake.wildcards.paper, snakemake.wildcards.table
+    parameters = {
+        "corpus": {"name": snakemake.params.corpus},
+        "synthesis": {"generator": snakemake.params.generator},
+        "scale": snakemake.params.scale,
+        "seeds": snakemake.params.seeds,
+        "runs": snakemake.params.runs,
+    }
+    caption = read_paper(paper)["tables"][table]["caption"]
+    rows = build_table(paper, table, parameters)
+    notes = controls(paper, table, parameters)
+    with atomic_path(snakemake.output.csv) as temporary:
+        rows.to_csv(temporary, index=False)
+    with atomic_path(snakemake.output.markdown) as temporary:
+        temporary.write_text(to_markdown(rows, caption, notes))
+    chance = notes[-1]["accuracy"] if notes else None
+    write_png(snakemake.output.figure, table_figure(rows, caption, parameters["scale"], chance))
