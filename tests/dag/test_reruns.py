@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-
 from tests.conftest import planned_jobs, snakemake
 
 TRAININGS = 7

@@ -52,8 +52,10 @@ def test_simulated_power_agrees():
     rng = np.random.default_rng(1)
     clips = round(n * discordant)
     wins = rng.binomial(clips, 0.5 + smallest / discordant / 2, 20_000)
-    found = np.mean([binomtest(int(w), clips).pvalue <= 0.05 for w in range(clips + 1)] @ np.eye(
-        clips + 1)[:, wins])
+    found = np.mean(
+        [binomtest(int(w), clips).pvalue <= 0.05 for w in range(clips + 1)]
+        @ np.eye(clips + 1)[:, wins]
+    )
     assert found == pytest.approx(0.8, abs=0.02)
 
 
