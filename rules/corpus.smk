@@ -12,7 +12,6 @@ rule miniature_corpus:
         "logs/miniature_corpus.tsv"
     threads: 64
     params:
-        root="data/corpora/miniature",
         words=PARAMETERS["corpus"]["words"],
         clips_per_word=PARAMETERS["corpus"]["clips_per_word"],
         portraits=PARAMETERS["synthesis"]["rendered_portraits"],
@@ -33,9 +32,7 @@ rule manifest:
         "logs/manifest.tsv"
     threads: 64
     params:
-        corpus=CORPUS,
-        root=ROOT,
-        words=PARAMETERS["corpus"]["words"],
+        corpus=PARAMETERS["corpus"],
         code=code_digest("corpora.lrw", "corpora.manifest", "media"),
     script:
         SCRIPTS / "manifest.py"

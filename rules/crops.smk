@@ -18,6 +18,6 @@ rule crops:
     params:
         root=ROOT,
         crops=PARAMETERS["crops"],
-        code=code_digest("faces", "clips.shards", "media"),
+        code=code_digest("faces", "clips.shard_writer", "media"),
     script:
         SCRIPTS / "crops.py"

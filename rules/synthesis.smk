@@ -47,6 +47,6 @@ rule synthesis:
         generator=GENERATOR,
         min_face_share=PARAMETERS["synthesis"]["min_face_share"],
         crops=PARAMETERS["crops"],
-        code=code_digest("generators", "heads", "faces", "clips.shards", "media"),
+        code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),
     script:
         SCRIPTS / "synthesis.py"

@@ -3,20 +3,9 @@
 TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
 
 
-def evaluations_of(wildcards):
-    folders = cells.needed_evaluations(wildcards.paper, wildcards.table, PARAMETERS)
-    return [f / name for f in folders for name in ("predictions.parquet", "metrics.json")]
-
-
-def records_of(wildcards):
-    runs = cells.table_runs(wildcards.paper, wildcards.table)
-    return [f"runs/{r}/seed-{s}/training.json" for r in runs for s in PARAMETERS["seeds"]]
-
-
 rule table:
     input:
-        evaluations=evaluations_of,
-        records=records_of,
+        results=lambda wildcards: cells.table_inputs(wildcards.paper, wildcards.table, PARAMETERS),
         paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
     output:
         csv="tables/{paper}/{table}.csv",

@@ -1,17 +1,9 @@
 # One training for each run and seed. The validation split selects the model; the test split is not here.
 
 
-def run_settings(wildcards):
-    return cells.resolve_run(wildcards.run, PARAMETERS)
-
-
-def run_model(wildcards):
-    return cells.model_settings(run_settings(wildcards), PARAMETERS["model"])
-
-
 rule train:
     input:
-        mixture=lambda wildcards: f"data/mixtures/{run_settings(wildcards)['mixture']}.json",
+        mixture=lambda wildcards: cells.mixture_file(wildcards.run, PARAMETERS),
         validation=f"data/crops/{CORPUS}-val/manifest.json",
         visemes=rules.visemes.output.visemes,
     output:
@@ -26,7 +18,7 @@ rule train:
     resources:
         gpu=1,
     params:
-        model=run_model,
+        model=lambda wildcards: cells.model_of_run(wildcards.run, PARAMETERS),
         training=PARAMETERS["training"],
         code=code_digest("training", "models", "clips"),
     script:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,18 +22,28 @@ def real_clips() -> Path:
 
 
 def snakemake(directory: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run the workflow of this repository in `directory`, at scale test unless told otherwise."""
-    config = [] if "--config" in arguments else ["--config", "scale=test"]
+    """Run the workflow in `directory` at scale test, on two cores.
+
+    A directory with a Snakefile of its own (a clone, see `finished_run`) uses that one.
+    """
+    own = directory / "Snakefile"
+    workflow = own if own.exists() else REPOSITORY / "Snakefile"
+    config = [] if own.exists() or "--config" in arguments else ["--config", "scale=test"]
     done = subprocess.run(
         [
-            sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"),
+            sys.executable, "-m", "snakemake", "--snakefile", str(workflow),
             "--directory", str(directory), "--cores", "2", *arguments, *config,
         ],
-        capture_output=True, text=True, env=os.environ | {"MLFLOW_TRACKING_URI": ""},
+        capture_output=True, text=True, cwd=directory, env=clean_environment(),
     )  # fmt: skip
     if check and done.returncode:
         raise AssertionError(f"snakemake failed:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without the settings that would lead outputs elsewhere."""
+    return {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
 
 
 def planned_jobs(directory: Path, *arguments: str) -> dict[str, int]:
@@ -46,9 +57,31 @@ def planned_jobs(directory: Path, *arguments: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\S+) +(\d+)$", table[1], re.M)}
 
 
+def git(directory: Path, *arguments: str) -> str:
+    """Run git in `directory` with an identity of its own; returns its standard output."""
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Path:
-    """Working directory of a finished run of the default target at scale test; do not change it."""
-    directory = tmp_path_factory.mktemp("finished-run")
-    snakemake(directory)
-    return directory
+    """A clone of this repository with a finished run of the default target; do not change it.
+
+    Its params.yaml says `scale: test`, as a user would write it.
+    """
+    clone = tmp_path_factory.mktemp("finished-run") / "visemix"
+    files = git(REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
+    for name in filter(None, files):
+        if (REPOSITORY / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, clone / name)
+    parameters = (clone / "params.yaml").read_text()
+    (clone / "params.yaml").write_text(
+        re.sub(r"^scale: \w+", "scale: test", parameters, flags=re.M)
+    )
+    git(clone, "init", "--quiet")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", "clone")
+    snakemake(clone)
+    return clone

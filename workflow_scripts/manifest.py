@@ -6,10 +6,11 @@ from visemix.run.log import log_to
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
+    corpus = snakemake.params.corpus
     clips = scan(
-        snakemake.params.root,
-        corpus=snakemake.params.corpus,
-        words=snakemake.params.words,
+        corpus["root"],
+        corpus=corpus["name"],
+        words=corpus["words"],
         workers=snakemake.threads,
     )
     write_manifest(clips, snakemake.output.manifest)

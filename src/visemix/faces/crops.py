@@ -132,17 +132,18 @@ def crop_set(
     workers: int = 1,
     clips_per_shard: int = CLIPS_PER_SHARD,
 ) -> None:
-    """Crop all accepted clips of a split into a crop set at `folder` (see clips.shards).
+    """Crop all clips of a split into a crop set at `folder` (see clips.shards).
 
     `parameters`: keyword arguments of crop_clip, the rest at their defaults; all are kept in the
     set's manifest. Clips without usable video or face become rejects with a reason and stop
-    nothing. Equal input gives equal bytes whatever the number of `workers` (processes of one thread
-    each); a run that was killed goes on at its last whole shard. Raises ValueError for an unknown
-    parameter or a split without clips.
+    nothing; clips that the manifest rejected are rejects here too, so that none is lost from a
+    test set. Equal input gives equal bytes whatever the number of `workers` (processes of one
+    thread each); a run that was killed goes on at its last whole shard. Raises ValueError for an
+    unknown parameter or a split without clips.
     """
     parameters = _all_parameters(parameters or {})
-    clips = manifest[(manifest["split"] == split) & (manifest["status"] == "ok")]
-    if clips.empty:
+    clips = manifest[manifest["split"] == split]
+    if not (clips["status"] == "ok").any():
         known = ", ".join(sorted(set(manifest["split"])))
         raise ValueError(f"the manifest has no accepted clip in the split {split!r} (has: {known})")
     plan = clips[[*_PLAN_COLUMNS]]
@@ -161,7 +162,8 @@ def crop_set(
 
 
 _PLAN_COLUMNS = (
-    "clip_id", "label", "speaker", "word_start_s", "word_end_s", "media", "n_frames", "sha256"
+    "clip_id", "label", "speaker", "word_start_s", "word_end_s", "media", "n_frames", "sha256",
+    "status", "reason",
 )  # fmt: skip
 
 
@@ -187,6 +189,8 @@ def _crop_one(media_root: Path, parameters: dict, row: tuple) -> CropRecord:
     clip = dict(zip(_PLAN_COLUMNS, row, strict=True))
     path = media_root / clip["media"]
     common = {name: clip[name] for name in _PLAN_COLUMNS[:5]}
+    if clip["status"] == "rejected":
+        return CropRecord(**common, crops=None, reason=clip["reason"])
     try:
         frames = read_clip(path).frames
     except ValueError as error:  # MediaError, or frames that change their size

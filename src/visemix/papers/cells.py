@@ -126,6 +126,16 @@ def model_settings(run: dict, model: dict) -> dict:
     }
 
 
+def mixture_file(run: str, parameters: dict) -> Path:
+    """The mixture that a run is trained on."""
+    return Path("data/mixtures") / f"{resolve_run(run, parameters)['mixture']}.json"
+
+
+def model_of_run(run: str, parameters: dict) -> dict:
+    """`model_settings` of a run by its name."""
+    return model_settings(resolve_run(run, parameters), parameters["model"])
+
+
 # test sets that the DAG makes; cells on any other are marked 'not yet run' (Table II: pose)
 TEST_SETS = ("test",)
 
@@ -141,12 +151,12 @@ def table_runs(paper: str, table: str) -> list[str]:
     return list(dict.fromkeys(runs))
 
 
-def needed_evaluations(paper: str, table: str, parameters: dict) -> list[Path]:
-    """Folders of all evaluations that a table needs: its runs for every seed, and the control."""
+def table_inputs(paper: str, table: str, parameters: dict) -> list[Path]:
+    """Files that a table is made from: its runs' records and evaluations, and the control's."""
     corpus, seeds = parameters["corpus"]["name"], parameters["seeds"]
-    runs = table_runs(paper, table)
+    runs, control = table_runs(paper, table), read_paper(paper)["full_model"]
+    records = [Path("runs") / run / f"seed-{s}" / "training.json" for run in runs for s in seeds]
     folders = [evaluation_folder(run, seed, corpus, "test") for run in runs for seed in seeds]
-    control = read_paper(paper)["full_model"]
     if control in runs:
         folders += [evaluation_folder(control, seed, corpus, "test-shuffled") for seed in seeds]
-    return folders
+    return records + [f / name for f in folders for name in ("predictions.parquet", "metrics.json")]

@@ -1,0 +1,134 @@
+"""What a user finds after `snakemake --cores all`, here at scale test."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.conftest import clean_environment
+
+from visemix.papers.cells import run_names, table_cells, table_names
+
+WORDS, TEST_CLIPS, SYNTHETIC = ["ABOUT", "FAMILY", "PEOPLE"], 9, 8
+
+
+def metrics(folder, run, test_set="miniature-test"):
+    return json.loads((folder / f"evaluations/{run}/seed-0/{test_set}/metrics.json").read_text())
+
+
+def test_every_run_is_trained_and_tested_on_every_clip(finished_run):
+    for run in run_names("lipgen"):
+        record = json.loads((finished_run / f"runs/{run}/seed-0/training.json").read_text())
+        assert record["words"] == WORDS
+        assert record["threads"] == 1
+        result = metrics(finished_run, run)
+        assert result["n"] == TEST_CLIPS
+        assert result["interval"][0] <= result["accuracy"] <= result["interval"][1]
+
+
+def test_all_runs_get_equal_updates_and_the_papers_mixtures(finished_run):
+    records = {
+        run: json.loads((finished_run / f"runs/{run}/seed-0/training.json").read_text())
+        for run in run_names("lipgen")
+    }
+    assert {r["training"]["steps"] for r in records.values()} == {6}
+    beta = {run: r["mixture"]["beta"] for run, r in records.items()}
+    assert beta["lipgen-R1"] == beta["lipgen-R2"] == 1.0
+    assert beta["lipgen-R3"] == beta["lipgen-R7"] == pytest.approx(12 / (12 + SYNTHETIC))
+
+
+def test_models_were_selected_on_the_validation_split(finished_run):
+    for run in run_names("lipgen"):
+        folder = finished_run / f"runs/{run}/seed-0"
+        history = pd.read_csv(folder / "history.csv")
+        best = json.loads((folder / "training.json").read_text())["best"]
+        assert best["accuracy"] == pytest.approx(history.validation_accuracy.max())
+
+
+def test_tables_carry_every_cell_with_n_interval_and_status(finished_run):
+    for table in table_names("lipgen"):
+        frame = pd.read_csv(finished_run / f"tables/lipgen/{table}.csv", keep_default_na=False)
+        cells = table_cells("lipgen", table)
+        assert frame.cell_id.tolist() == [cell.id for cell in cells]
+        assert frame.published.tolist() == [cell.published for cell in cells]
+        expected = [
+            "literature" if c.run is None else "not yet run" if c.test_set == "pose" else "test"
+            for c in cells
+        ]
+        assert frame.status.tolist() == expected
+        measured = frame[frame.status == "test"].astype({"accuracy": float, "low": float})
+        assert (measured.n.astype(int) == TEST_CLIPS).all()
+        assert (measured.low <= measured.accuracy).all()
+        assert (measured.word_boundary == "no").all()
+        assert (frame[frame.status != "test"].accuracy == "").all()
+
+
+def test_rows_are_compared_with_the_row_above_on_the_same_clips(finished_run):
+    frame = pd.read_csv(finished_run / "tables/lipgen/table3.csv", keep_default_na=False)
+    assert frame.above.tolist() == ["", *frame.cell_id[:-1]]
+    assert all(0 <= float(p) <= 1 for p in frame.p[1:])
+    first, second = (metrics(finished_run, run)["accuracy"] for run in ("lipgen-R1", "lipgen-R2"))
+    assert float(frame.difference[1]) == pytest.approx(100 * (second - first))
+
+
+def test_controls_stand_under_table_three(finished_run):
+    text = (finished_run / "tables/lipgen/table3.md").read_text()
+    shuffled = metrics(finished_run, "lipgen-R6", "miniature-test-shuffled")
+    assert shuffled["frames_shuffled"]
+    assert f"frames shuffled in time (lipgen-R6): {100 * shuffled['accuracy']:.1f}" in text
+    assert "chance (1 of 3 words): 33.3, n = 9" in text
+
+
+def test_the_report_needs_no_network_and_says_what_it_is(finished_run):
+    html = (finished_run / "report/index.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
+    assert "it is not LRW" in html
+    assert html.count("data:image/png;base64,") >= 3 + 3  # tables, curves, confusion, crops
+    for run in run_names("lipgen"):
+        assert run in html
+
+
+def test_every_cell_is_one_mlflow_run(finished_run, monkeypatch):
+    from mlflow import MlflowClient
+
+    logged = json.loads((finished_run / "tracking/lipgen.json").read_text())
+    client = MlflowClient(f"sqlite:///{finished_run}/tracking/mlflow.db")
+    experiment = client.get_experiment_by_name("visemix").experiment_id
+    runs = client.search_runs([experiment])
+    assert {r.data.tags["cell_id"]: r.info.run_id for r in runs} == logged
+    assert len(runs) == 20
+    r6 = client.get_run(logged["lipgen/table3/tafm-0.1"])
+    assert r6.data.metrics["accuracy"] == pytest.approx(
+        100 * metrics(finished_run, "lipgen-R6")["accuracy"]
+    )
+    assert "MLFLOW_TRACKING_URI" not in clean_environment()
+
+
+def test_no_validation_or_test_clip_reaches_the_synthetic_set(finished_run):
+    manifest = pd.read_parquet(finished_run / "data/manifests/miniature.parquet")
+    folder = finished_run / "data/synthesis/miniature-portrait"
+    pairs, records = (pd.read_parquet(folder / f"{n}.parquet") for n in ("pairs", "records"))
+    sources = manifest.set_index("clip_id").loc[records.source]
+    assert (sources.split == "train").all()
+    held_out = manifest[manifest.split != "train"]
+    assert not set(sources.speaker) & set(held_out.speaker)
+    assert not set(sources.sha256) & set(held_out.sha256)
+    assert not set(pairs.portrait) & set(manifest.speaker)  # portraits speak in no clip
+
+
+def test_speakers_are_disjoint_and_synthetic_clips_are_of_other_people(finished_run):
+    manifest = pd.read_parquet(finished_run / "data/manifests/miniature.parquet")
+    speakers = manifest.groupby("split").speaker.agg(set)
+    assert not speakers["train"] & speakers["test"]
+    assert not speakers["train"] & speakers["val"]
+    assert not speakers["val"] & speakers["test"]
+
+
+def test_crops_are_the_contract_of_the_design(finished_run):
+    folder = finished_run / "data/crops/miniature-test"
+    index = pd.read_parquet(folder / "index.parquet")
+    shard = np.load(folder / "shard-00000.npy", mmap_mode="r")
+    assert shard.dtype == np.uint8
+    assert shard.shape == (index.length.sum(), 96, 96)
+    assert index.clip_id.is_monotonic_increasing
