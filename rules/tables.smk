@@ -19,7 +19,7 @@ rule table:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
         seeds=PARAMETERS["seeds"],
-        runs=PARAMETERS["runs"],
+        runs=lambda wildcards: cells.changes_shown(wildcards.paper, wildcards.table, PARAMETERS),
         generator=GENERATOR,
         code=code_digest("report.tables", "report.figures", "papers", "evaluation.statistics"),
     script:

@@ -69,3 +69,10 @@ def test_resolving_leaves_the_input_alone():
     before = copy.deepcopy(CONFIG)
     resolve_parameters(CONFIG)
     assert before == CONFIG
+
+
+def test_null_and_infinity_come_through_the_command_line():
+    overrides = {"synthesis": {"clips": "null"}, "runs": {"lipgen-R3": {"repeats": ".inf"}}}
+    parameters = resolve_parameters(changed(overrides=overrides))
+    assert parameters["synthesis"]["clips"] is None
+    assert parameters["runs"]["lipgen-R3"]["repeats"] == float("inf")

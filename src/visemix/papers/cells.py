@@ -151,6 +151,11 @@ def table_runs(paper: str, table: str) -> list[str]:
     return list(dict.fromkeys(runs))
 
 
+def changes_shown(paper: str, table: str, parameters: dict) -> dict:
+    """The part of params.yaml's `runs` that changes rows of this table."""
+    return {r: c for r, c in parameters["runs"].items() if r in table_runs(paper, table)}
+
+
 def table_inputs(paper: str, table: str, parameters: dict) -> list[Path]:
     """Files that a table is made from: its runs' records and evaluations, and the control's."""
     corpus, seeds = parameters["corpus"]["name"], parameters["seeds"]

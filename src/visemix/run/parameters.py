@@ -5,6 +5,7 @@ The order is: the values of the file, the block of the chosen `scale`, then `ove
 
 import copy
 import difflib
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -190,12 +191,19 @@ def resolve_parameters(config: dict) -> dict:
         raise ParameterError(f"scale: {scale!r} is unknown; choose one of {', '.join(scales)}")
     for name, block in {**scales, "overrides": overrides}.items():
         _check_keys(block, f"scales.{name}" if name in scales else name)
-    merged = merge(merge(config, scales[scale]), overrides)
+    merged = merge(merge(config, scales[scale]), _plain(overrides))
     try:
         checked = Parameters.model_validate(merged)
     except ValidationError as error:
         raise ParameterError("\n".join(_explain(e) for e in error.errors())) from None
     return checked.model_dump(mode="python", by_alias=True, exclude_none=False)
+
+
+def _plain(value):
+    """Turn the texts 'null' and '.inf', as Snakemake's --config passes them on, into values."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return {"null": None, ".inf": math.inf}.get(value, value) if isinstance(value, str) else value
 
 
 def flatten(parameters: dict, prefix: str = "") -> dict:
