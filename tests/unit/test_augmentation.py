@@ -95,6 +95,18 @@ def test_masked_frames_hold_the_clip_mean_and_others_stay():
     assert torch.equal(found[1], unmasked[1])
 
 
+def test_without_the_mean_frame_only_movement_is_left():
+    settings = Augmentation(mean=0.4, std=0.2, subtract_mean_frame=True)
+    still = clips_of(2, frames=1).expand(2, 7, 96, 96).contiguous()
+    torch.testing.assert_close(centre_crop(still, settings), torch.zeros(2, 7, 88, 88))
+    clips = clips_of(2)
+    drawn = quiet(2, brightness=np.array([1.1, 0.9], np.float32), mask_stop=np.array([2, 0]))
+    found = augment(clips, drawn, settings)
+    assert found[0, :2].abs().max() < 1e-6  # masked frames: the mean of what moves
+    grey = clips[1, :, :88, :88].float() / 255
+    torch.testing.assert_close(found[1], 0.9 * (grey - grey.mean(0)) / 0.2, rtol=0, atol=1e-5)
+
+
 def test_mask_statistics_are_those_of_the_published_code():
     drawn = draw(Augmentation(), seed=0, step=0, shape=(40_000, 29, 96))
     length = drawn.mask_stop - drawn.mask_start

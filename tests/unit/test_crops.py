@@ -174,6 +174,20 @@ def test_a_split_becomes_a_crop_set_and_broken_clips_rejects(cropped, corpus, fr
         assert reason in found and str(corpus[0]) not in found, found
 
 
+def test_clips_that_the_manifest_rejected_are_rejects_too(corpus, tmp_path):
+    root, manifest = corpus
+    chosen = manifest[manifest.split == "train"].clip_id.iloc[0]
+    rejected = manifest.clip_id == chosen
+    manifest = manifest.assign(
+        status=manifest.status.mask(rejected, "rejected"),
+        reason=manifest.reason.mask(rejected, "20 frames instead of 29"),
+    )
+    crop_set(manifest, "train", root, tmp_path / "set")
+    rejects = read_rejects(tmp_path / "set").set_index("clip_id")
+    assert rejects.reason[chosen] == "20 frames instead of 29"
+    assert chosen not in set(open_crops(tmp_path / "set").index.clip_id)
+
+
 def test_processes_give_the_same_bytes(cropped, corpus, tmp_path):
     root, manifest = corpus
     crop_set(manifest, "train", root, tmp_path, {"score": 0.6}, workers=2, clips_per_shard=3)

@@ -104,6 +104,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished, data,
         assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_learns_the_same_rule_and_repeats_itself(data, tmp_path):
+    folders = [tmp_path / name for name in ("first", "again")]
+    for folder in folders:
+        train(folder, words=WORDS, viseme_targets=VISEMES, model_config=MODEL, training=TRAINING,
+              seed=0, device="cuda", **data)  # fmt: skip
+    assert pd.read_csv(folders[0] / "history.csv").validation_accuracy.max() > 0.8
+    first, again = ((folder / "model.safetensors").read_bytes() for folder in folders)
+    assert first == again
+
+
 CHILD = """
 import json, sys
 from pathlib import Path

@@ -34,6 +34,8 @@ class Augmentation:
         label_smoothing: epsilon; the target is 1 - epsilon + epsilon / C for the word and
             epsilon / C for the others.
         mean, std: of the grey levels scaled to [0, 1].
+        subtract_mean_frame: take each clip's mean frame away instead of `mean`. What stays is
+            movement, not the look of the speaker; networks that see few speakers need it.
     """
 
     flip: float = 0.5
@@ -44,6 +46,7 @@ class Augmentation:
     label_smoothing: float = 0.1
     mean: float = 0.421
     std: float = 0.165
+    subtract_mean_frame: bool = False
 
     def __post_init__(self):
         for name in ("flip", "brightness", "contrast", "label_smoothing"):
@@ -111,6 +114,7 @@ def augment(
     columns = _placed(areas, drawn.left, side)
     columns = np.where(drawn.flip[:, None, None], columns[:, ::-1], columns)
     frames = _resample(clips, torch.from_numpy(rows), torch.from_numpy(columns))
+    frames, level = _centred(frames, settings)
 
     def column(values):  # (B,) -> (B, 1, 1, 1) on the device
         return torch.from_numpy(np.asarray(values)).to(device).view(-1, 1, 1, 1)
@@ -120,7 +124,7 @@ def augment(
     mean = frames.mean((1, 2, 3), keepdim=True)
     brightness, contrast = column(drawn.brightness), column(drawn.contrast)
     scale = brightness * contrast / settings.std
-    offset = (brightness * (1 - contrast) * mean - settings.mean) / settings.std
+    offset = (brightness * (1 - contrast) * mean - level) / settings.std
     time = torch.arange(frames.shape[1], device=device).view(1, -1, 1, 1)
     masked = (time >= column(drawn.mask_start)) & (time < column(drawn.mask_stop))
     # A masked frame is the normalised clip mean: frames * 0 + (scale * mean + offset).
@@ -143,7 +147,15 @@ def centre_crop(
     batch, _, _, side = clips.shape
     weights = _placed(_area_weights(input_size), np.full(batch, (side - CROP) // 2), side)
     weights = torch.from_numpy(weights)
-    return (_resample(clips, weights, weights) - settings.mean) / settings.std
+    frames, level = _centred(_resample(clips, weights, weights), settings)
+    return (frames - level) / settings.std
+
+
+def _centred(frames: torch.Tensor, settings: Augmentation) -> tuple[torch.Tensor, float]:
+    """Frames without their clip's mean frame if so set, and the grey level still to subtract."""
+    if settings.subtract_mean_frame:
+        return frames - frames.mean(1, keepdim=True), 0.0
+    return frames, settings.mean
 
 
 def smoothed_targets(labels: torch.Tensor, n_words: int, label_smoothing: float) -> torch.Tensor:

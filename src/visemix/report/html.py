@@ -32,6 +32,7 @@ def write_report(path: str | Path, parameters: dict) -> None:
     html = template.render(
         parameters=flatten(parameters),
         scale=parameters["scale"],
+        n_seeds=len(parameters["seeds"]),
         n_validation=_n_validation(parameters),
         miniature=parameters["corpus"]["name"] == "miniature",
         data=_data(parameters),

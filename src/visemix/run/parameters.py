@@ -123,6 +123,7 @@ class Training(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     colour_jitter: Annotated[float, Field(ge=0, lt=1)]
     time_mask: Annotated[int, Field(ge=0)]
+    subtract_mean_frame: bool
     viseme_weight: Annotated[float, Field(ge=0)]
     validate_every: PositiveInt
     checkpoint_seconds: Annotated[float, Field(gt=0)]

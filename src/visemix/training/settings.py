@@ -40,5 +40,6 @@ def training_config(training: dict) -> TrainingConfig:
         time_mask=settings.pop("time_mask"),
         mixup=settings.pop("mixup"),
         label_smoothing=settings.pop("label_smoothing"),
+        subtract_mean_frame=settings.pop("subtract_mean_frame"),
     )
     return TrainingConfig(**settings, augmentation=augmentation)
