@@ -34,7 +34,7 @@ def test_order_is_file_then_scale_then_overrides():
     scale = CONFIG["scales"]["miniature"]["training"]
     assert parameters["training"]["steps"] == 7
     assert parameters["training"]["learning_rate"] == scale["learning_rate"]
-    assert parameters["training"]["mixup"] == CONFIG["training"]["mixup"]
+    assert parameters["training"]["viseme_weight"] == CONFIG["training"]["viseme_weight"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,10 @@ def test_order_is_file_then_scale_then_overrides():
         ({"overrides": {"training": {"stepz": 1}}}, r"overrides.training.stepz: .*'steps'"),
         ({"scales": {"paper": {"modle": {}}}}, r"scales.paper.modle: unknown key; .*'model'"),
         ({"scale": "huge"}, r"scale: 'huge' is unknown; choose one of test, miniature"),
-        ({"training": {"mixup": -1}}, r"training.mixup: -1 is not allowed; .*greater than"),
+        (
+            {"overrides": {"training": {"mixup": -1}}},
+            r"training.mixup: -1 is not allowed; .*greater than",
+        ),
         ({"overrides": {"training": {"batch_size": "many"}}}, r"training.batch_size: 'many'"),
         ({"overrides": {"model": {"dilations": [1]}}}, r"model.dilations has 1 entries .*give"),
         ({"overrides": {"model": {"growth": 47}}}, r"growth = 47 .* multiple"),
