@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, ttest_rel
 
-from visemix.evaluation.resolution import compare_rows, minimum_detectable_difference
+from visemix.evaluation.resolution import (
+    compare_rows,
+    minimum_detectable_difference,
+    pooled_seed_variance,
+)
 
 
 def table(correct):
@@ -15,35 +19,64 @@ def table(correct):
     return pd.DataFrame({"clip_id": ids, "correct": np.asarray(correct, bool)})
 
 
+ONE_SEED = (math.nan, 0)
+
+
 def test_one_seed_is_exact_mcnemar_with_an_interval_around_the_difference():
     first = table([1] * 20 + [1] * 4 + [0] * 16 + [0] * 60)
     second = table([1] * 20 + [0] * 4 + [1] * 16 + [0] * 60)
-    result = compare_rows([first], [second])
+    result = compare_rows([first], [second], ONE_SEED)
     assert (result["only_first"], result["only_second"], result["n"]) == (4, 16, 100)
     assert result["difference"] == pytest.approx(0.12)
-    assert result["p"] == pytest.approx(binomtest(4, 20).pvalue)
+    assert result["p"] == result["p_mcnemar"] == pytest.approx(binomtest(4, 20).pvalue)
     assert result["low"] < 0.12 < result["high"]
     assert result["low"] > 0  # agrees with p < 0.05 here
 
 
-def test_several_seeds_are_a_paired_t_test_over_clips():
+def rows_of(accuracies, rng, n=400):
+    return [table(rng.random(n) < accuracy) for accuracy in accuracies]
+
+
+def test_seeds_that_agree_leave_the_t_test_over_clips():
     rng = np.random.default_rng(0)
-    first = [table(rng.random(200) < 0.4) for _ in range(3)]
-    second = [table(rng.random(200) < 0.5) for _ in range(3)]
-    result = compare_rows(first, second)
+    first, second = rows_of([0.4] * 3, rng), rows_of([0.5] * 3, rng)
+    result = compare_rows(first, second, (0.0, 4))
     means = [np.mean([f.correct for f in frames], axis=0) for frames in (first, second)]
     assert result["p"] == pytest.approx(ttest_rel(means[1], means[0]).pvalue)
     assert result["difference"] == pytest.approx((means[1] - means[0]).mean())
 
 
+def test_seeds_that_disagree_hide_a_difference_that_clips_would_show():
+    rng = np.random.default_rng(0)
+    first, second = rows_of([0.38, 0.42], rng), rows_of([0.46, 0.54], rng)
+    variance, freedom = pooled_seed_variance([first, second])
+    assert freedom == 2
+    assert variance == pytest.approx(
+        np.mean([np.var([t.correct.mean() for t in row], ddof=1) for row in (first, second)])
+    )
+    result = compare_rows(first, second, (variance, freedom))
+    assert compare_rows(first, second, (0.0, freedom))["p"] < 0.05 < result["p"]
+    assert result["low"] < 0 < result["high"]
+
+
+def test_false_alarms_are_rare_when_rows_differ_in_seeds_only():
+    rng = np.random.default_rng(2)
+    found = []
+    for _ in range(300):
+        rows = [rows_of(rng.normal(0.6, 0.04, 2), rng, n=200) for _ in range(5)]
+        found.append(compare_rows(rows[0], rows[1], pooled_seed_variance(rows))["p"] < 0.05)
+    assert np.mean(found) < 0.08
+
+
 def test_equal_rows_do_not_differ():
-    result = compare_rows([table([1, 0, 1])], [table([1, 0, 1])])
+    result = compare_rows([table([1, 0, 1])], [table([1, 0, 1])], ONE_SEED)
     assert (result["difference"], result["p"]) == (0, 1)
+    assert math.isnan(pooled_seed_variance([[table([1, 0])]])[0])
 
 
 def test_other_clips_are_refused():
     with pytest.raises(ValueError, match="same test set"):
-        compare_rows([table([1, 0])], [table([1, 0, 1])])
+        compare_rows([table([1, 0])], [table([1, 0, 1])], ONE_SEED)
 
 
 def test_simulated_power_agrees():

@@ -11,11 +11,13 @@ ROWS = pd.DataFrame(
     [
         {"cell_id": "lipgen/table3/baseline", "row": "Baseline", "published": 89.5,
          "source": "this paper", "status": "test", "accuracy": 31.0, "low": 25.0, "high": 37.5,
-         "n": 200, "rejected": 0, "sd": "", "difference": "", "p": "", "run": "lipgen-R1",
+         "n": 200, "rejected": 0, "sd": "", "difference": "", "p": "", "p_mcnemar": "",
+         "run": "lipgen-R1",
          "changed": ""},
         {"cell_id": "lipgen/table3/lipgen-lrw", "row": "LipGen w/ LRW", "published": 91.8,
          "source": "this paper", "status": "test", "accuracy": 33.0, "low": 27.0, "high": 39.5,
-         "n": 200, "rejected": 1, "sd": "", "difference": 2.0, "p": 0.6, "run": "lipgen-R2",
+         "n": 200, "rejected": 1, "sd": "", "difference": 2.0, "p": 0.6,
+         "p_mcnemar": 0.5, "run": "lipgen-R2",
          "changed": ""},
     ]
 )  # fmt: skip

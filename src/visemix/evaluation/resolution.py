@@ -10,14 +10,30 @@ from scipy.stats import binom, t
 from visemix.evaluation.statistics import paired_comparison
 
 
-def compare_rows(first: list[pd.DataFrame], second: list[pd.DataFrame]) -> dict:
+def pooled_seed_variance(rows: list[list[pd.DataFrame]]) -> tuple[float, int]:
+    """Variance of accuracy (0..1, squared) between trainings that differ in their seed alone.
+
+    rows: for each row of a table its prediction tables, one a seed. The variance is taken to be
+    the same for all rows, because two or three seeds a row say too little about it. Returns the
+    pooled variance and its degrees of freedom, (nan, 0) with one seed a row.
+    """
+    spread = [np.var([t.correct.mean() for t in row], ddof=1) for row in rows if len(row) > 1]
+    freedom = sum(len(row) - 1 for row in rows)
+    return (float(np.mean(spread)), freedom) if spread else (math.nan, 0)
+
+
+def compare_rows(
+    first: list[pd.DataFrame], second: list[pd.DataFrame], seeds: tuple[float, int]
+) -> dict:
     """Compare two table rows on the same clips; each is a list of prediction tables, one a seed.
 
-    Returns n (clips), difference (accuracy of the second minus the first, -1..1) with its 95%
-    interval low..high, p (two-sided), and only_first, only_second (clips of the first seed that
-    only one of the two got right). With one seed p is the exact McNemar test and the interval
-    that of Agresti & Min (Statistics in Medicine 2005); with several, both come from a paired
-    t-test over the clips' mean correctness, which does not cover how seeds differ from others.
+    seeds: of `pooled_seed_variance`. Returns n (clips); difference (accuracy of the second minus
+    the first, -1..1) with its 95% interval low..high; p_mcnemar, the exact McNemar test of the
+    first seeds; only_first and only_second, the clips that only one of these got right; and p.
+    With several seeds p and the interval allow for both other clips and other trainings: a t-test
+    with the variance of the clips' mean gain plus 2 s^2 / S (Welch-Satterthwaite degrees of
+    freedom). With one seed nothing is known about other trainings: p is p_mcnemar, the interval
+    that of Agresti & Min (Statistics in Medicine 2005), and both hold for these two trainings only.
     Raises ValueError when the clips or the numbers of seeds differ.
     """
     pairs = [paired_comparison(a, b) for a, b in zip(first, second, strict=True)]
@@ -29,16 +45,21 @@ def compare_rows(first: list[pd.DataFrame], second: list[pd.DataFrame]) -> dict:
         low, high, p = centre - 1.96 * spread, centre + 1.96 * spread, one.p
     else:
         gain = _mean_correct(second) - _mean_correct(first)
-        spread = gain.std(ddof=1) / math.sqrt(n)
-        reach = t.ppf(0.975, n - 1) * spread
+        variance, freedom = seeds
+        clips, trainings = gain.var(ddof=1) / n, 2 * variance / len(pairs)
+        total = clips + trainings
+        parts = clips**2 / (n - 1) + trainings**2 / freedom
+        freedom = total**2 / parts if parts else 1
+        reach = t.ppf(0.975, freedom) * math.sqrt(total)
         low, high = gain.mean() - reach, gain.mean() + reach
-        p = 2 * t.sf(abs(gain.mean()) / spread, n - 1) if spread else 1.0
+        p = 2 * t.sf(abs(gain.mean()) / math.sqrt(total), freedom) if total else 1.0
     return {
         "n": n,
         "difference": float(np.mean([pair.difference for pair in pairs])),
         "low": float(low),
         "high": float(high),
         "p": float(p),
+        "p_mcnemar": one.p,
         "only_first": one.only_first,
         "only_second": one.only_second,
     }

@@ -53,19 +53,23 @@ def _wrapped(name: str) -> str:
     return name.replace("LRW+SynData+VisLabel+TAFM", "LRW+SynData+\nVisLabel+TAFM")
 
 
-def training_curves(histories: dict[str, pd.DataFrame], chance: float) -> bytes:
-    """Training loss and validation accuracy over optimiser steps, one line a run.
+def training_curves(histories: dict[str, list[pd.DataFrame]], chance: float) -> bytes:
+    """Training loss and validation accuracy over optimiser steps: a colour a run, a line a seed.
 
-    histories: {label: frame with columns step, training_loss and validation_accuracy (0..1)}.
+    histories: {run: frames with columns step, training_loss and validation_accuracy (0..1)}.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
-    for label, history in histories.items():
-        left.plot(history.step, history.training_loss, label=label, linewidth=1.2)
-        right.plot(history.step, 100 * history.validation_accuracy, label=label, linewidth=1.2)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
+    for number, (run, frames) in enumerate(histories.items()):
+        for seed, history in enumerate(frames):
+            style = {"color": f"C{number}", "linestyle": ("-", "--", ":", "-.")[seed % 4]}
+            label = run if seed == 0 else None
+            left.plot(history.step, history.training_loss, linewidth=1.2, **style)
+            accuracy = 100 * history.validation_accuracy
+            right.plot(history.step, accuracy, linewidth=1.2, label=label, **style)
     right.axhline(100 * chance, color=PUBLISHED, linestyle=":", label="chance")
     left.set(xlabel="optimiser step", ylabel="training loss (word + visemes)")
     right.set(xlabel="optimiser step", ylabel="validation accuracy (%)")
-    right.legend(fontsize=7)
+    right.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.tight_layout()

@@ -13,7 +13,7 @@ from visemix.clips.shards import open_crops
 from visemix.evaluation.resolution import compare_rows
 from visemix.papers.cells import evaluation_folder, read_paper, resolve_run, run_names, table_names
 from visemix.report import figures
-from visemix.report.tables import controls, read_predictions, resolution, summarise
+from visemix.report.tables import controls, read_predictions, resolution, seed_variance, summarise
 from visemix.run.atomic import atomic_path
 from visemix.run.parameters import flatten
 from visemix.run.provenance import environment
@@ -127,24 +127,23 @@ def _verdicts(name: str, full: list[pd.DataFrame], parameters: dict) -> list[dic
         {"question": "What is left when the frames are shuffled in time?"}
         | {"summary": summarise(shuffled), "chance": 100 / words},
     ]
+    seeds = seed_variance(name, "table3", parameters)
     questions = {
         "Does synthetic video help (same network, with and without it)?": ("R2", "R3"),
         "Does the viseme branch help on top?": ("R3", "R4"),
         "Does temporal attention fusion (lambda 0.1) help on top?": ("R4", "R6"),
     }
     for question, (without, with_) in questions.items():
-        result = compare_rows(
-            *(read_predictions(f"{name}-{run}", "test", parameters) for run in (without, with_))
-        )
+        rows = [read_predictions(f"{name}-{run}", "test", parameters) for run in (without, with_)]
+        result = compare_rows(*rows, seeds)
         answers.append({"question": question, "comparison": result})
     return answers
 
 
 def _curves(name: str, parameters: dict, chance: float) -> bytes:
     histories = {
-        f"{run} seed {seed}": pd.read_csv(f"runs/{run}/seed-{seed}/history.csv")
+        run: [pd.read_csv(f"runs/{run}/seed-{seed}/history.csv") for seed in parameters["seeds"]]
         for run in run_names(name)
-        for seed in parameters["seeds"]
     }
     return figures.training_curves(histories, chance)
 

@@ -1,12 +1,18 @@
 """Tables with the published and the reproduced value side by side, and how sure each one is."""
 
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
+from scipy.stats import t
 
-from visemix.evaluation.resolution import compare_rows, minimum_detectable_difference
+from visemix.evaluation.resolution import (
+    compare_rows,
+    minimum_detectable_difference,
+    pooled_seed_variance,
+)
 from visemix.evaluation.statistics import paired_comparison, wilson_interval
 from visemix.papers.cells import (
     TEST_SETS,
@@ -15,11 +21,12 @@ from visemix.papers.cells import (
     read_paper,
     resolve_run,
     table_cells,
+    table_runs,
 )
 
 COLUMNS = [
     "cell_id", "row", "published", "source", "status", "accuracy", "low", "high", "n",
-    "rejected", "seeds", "sd", "above", "difference", "p", "run", "changed",
+    "rejected", "seeds", "sd", "above", "difference", "p", "p_mcnemar", "run", "changed",
     "published_word_boundary", "published_selection", "published_extra_data",
     "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
 ]  # fmt: skip
@@ -31,13 +38,15 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
     published, accuracy, low, high, sd and difference are in per cent; low and high bound the 95%
     Wilson interval over the n test clips (of the mean over seeds: seeds share the clips, so they
     do not narrow it); `above` is the cell of the nearest reproduced row above, `difference` this
-    row minus that one, p the exact McNemar test of the two on the same clips (with several seeds:
-    paired t-test of the per-clip mean over seeds). status is 'literature', 'not yet run' or the
+    row minus that one, p_mcnemar the exact McNemar test of the first seeds of the two on the same
+    clips, p the test that with several seeds also allows for other trainings (see
+    evaluation.resolution.compare_rows). status is 'literature', 'not yet run' or the
     scale the value was measured at, which is never a reproduction unless the scale is 'paper'.
     Columns published_* repeat what the source of the published value states ('' = not stated).
     `parameters` needs corpus.name, scale, seeds, runs and synthesis.generator.
     """
     rows, above = [], None
+    seeds = seed_variance(paper, table, parameters)
     for cell in table_cells(paper, table):
         row = dict.fromkeys(COLUMNS, "") | {
             "cell_id": cell.id,
@@ -56,7 +65,7 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
             row |= _reproduced(cell, predictions, parameters)
             if above is not None:
                 against, earlier = above
-                row |= {"above": against.id} | _difference(earlier, predictions)
+                row |= {"above": against.id} | _difference(earlier, predictions, seeds)
             above = cell, predictions
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -91,9 +100,15 @@ def summarise(predictions: list[pd.DataFrame]) -> dict:
     }
 
 
-def _difference(earlier: list[pd.DataFrame], later: list[pd.DataFrame]) -> dict:
-    result = compare_rows(earlier, later)
-    return {"difference": 100 * result["difference"], "p": result["p"]}
+def seed_variance(paper: str, table: str, parameters: dict) -> tuple[float, int]:
+    """`pooled_seed_variance` over the reproduced rows of a table."""
+    runs = table_runs(paper, table)
+    return pooled_seed_variance([read_predictions(run, "test", parameters) for run in runs])
+
+
+def _difference(earlier, later, seeds: tuple[float, int]) -> dict:
+    result = compare_rows(earlier, later, seeds)
+    return {"difference": 100 * result["difference"]} | {k: result[k] for k in ("p", "p_mcnemar")}
 
 
 def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -> dict:
@@ -134,12 +149,16 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
 
     Returns n, discordant (the mean share of clips on which adjacent rows disagree in being right)
     and smallest, the smallest true difference (percentage points) that an exact McNemar test at
-    5% finds with 80% power. None for a table with fewer than two reproduced rows.
+    5% finds with 80% power between two given trainings; seed_sd, the standard deviation
+    (percentage points) of trainings that differ in their seed alone, and smallest_over_seeds, the
+    smallest difference between rows found with that power when trainings vary too (both nan with
+    one seed). None for a table with fewer than two reproduced rows.
     """
-    runs = [c.run for c in table_cells(paper, table) if c.run and c.test_set in TEST_SETS]
+    runs = table_runs(paper, table)
     frames = [read_predictions(run, "test", parameters)[0] for run in runs]
     if len(frames) < 2:
         return None
+    variance, freedom = seed_variance(paper, table, parameters)
     n = len(frames[0])
     pairs = [paired_comparison(a, b) for a, b in pairwise(frames)]
     discordant = sum(pair.only_first + pair.only_second for pair in pairs) / (n * len(pairs))
@@ -147,20 +166,26 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
         "n": n,
         "discordant": discordant,
         "smallest": 100 * minimum_detectable_difference(n, discordant),
+        "seed_sd": 100 * math.sqrt(variance),
+        "smallest_over_seeds": 100
+        * (t.ppf(0.975, freedom) + t.ppf(0.8, freedom))
+        * math.sqrt(discordant / n + 2 * variance / len(parameters["seeds"])),
     }
 
 
 def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
     """Markdown of a table for people: values with n, interval and p, controls below."""
-    head = "| row | published | here [95% interval] | n | p against the row above | status |"
+    head = "| row | published | here [95% interval] | n | against the row above | status |"
     lines = [f"### {caption}", "", head, "|---|---|---|---|---|---|"]
     for row in frame.itertuples():
         here = f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]" if row.n else ""
         if row.n and row.seeds > 1:
             here += f", sd {row.sd:.1f} over {row.seeds} seeds"
-        p = f"{row.p:.2g} ({row.difference:+.1f})" if row.above else ""
+        against = f"{row.difference:+.1f}, McNemar p = {row.p_mcnemar:.2g}" if row.above else ""
+        if row.above and row.seeds > 1:
+            against += f" (first seed), over seeds p = {row.p:.2g}"
         name = f"{row.row} (changed: {row.changed})" if row.changed else row.row
-        lines.append(f"| {name} | {row.published} | {here} | {row.n} | {p} | {row.status} |")
+        lines.append(f"| {name} | {row.published} | {here} | {row.n} | {against} | {row.status} |")
     lines.append("")
     for note in notes:
         interval = f" [{note['low']:.1f}, {note['high']:.1f}]" if "low" in note else ""

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 
@@ -40,8 +40,15 @@ def environment() -> dict:
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {name: _version(name) for name in LIBRARIES},
     }
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:  # another build of it may serve, such as desktop OpenCV
+        return "not installed under this name"
 
 
 def _processor() -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 TAGS = ("paper", "table", "row", "column", "cell_id")
-METRICS = ("published", "accuracy", "low", "high", "n", "rejected", "sd", "difference", "p")
+METRICS = (
+    "published", "accuracy", "low", "high", "n", "rejected", "sd", "difference", "p", "p_mcnemar",
+)  # fmt: skip
 
 
 def tracking_uri(uri: str | None) -> str:

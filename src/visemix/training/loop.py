@@ -26,6 +26,7 @@ from visemix.clips import mixture as mixtures
 from visemix.clips.shards import open_crops
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser, for_fast_convolutions
 from visemix.run.atomic import sha256_file, write_json
+from visemix.run.provenance import environment
 from visemix.training import checkpoints
 from visemix.training import run_folder as outputs
 from visemix.training.config import TrainingConfig
@@ -156,7 +157,8 @@ def train(
         "entries_per_epoch": entries.count,
         "epochs": training.steps / entries.steps_per_epoch,
         "threads": training.threads,
-        "environment": outputs.environment(device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "environment": environment(),
         "wall_seconds": round(seconds, 3),
         "resumed_at_step": start,
         "clips_per_second": round(len(steps) * training.batch_size / seconds, 1),
