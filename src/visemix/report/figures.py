@@ -36,7 +36,7 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
         errors = [value - rows.low.astype(float), rows.high.astype(float) - value]
         axes.errorbar(
             value, y[measured], xerr=errors, fmt="o", color=HERE, capsize=3,
-            label=f"here, scale {scale}, 95% interval",
+            label=f"here, scale {scale}, n = {rows.n.iloc[0]}, 95% interval",
         )  # fmt: skip
     if chance is not None:
         axes.axvline(chance, color=PUBLISHED, linestyle=":", label="chance here")
