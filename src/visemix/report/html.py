@@ -77,6 +77,17 @@ def _data(parameters: dict) -> list[dict]:
             "reasons": _reasons(rejected),
         }
     )
+    excluded = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/excluded_portraits.parquet")
+    portraits = records.portrait.nunique()
+    rows.append(
+        {
+            "name": "portraits looked at for the synthetic clips",
+            "clips": portraits + len(excluded),
+            "used": portraits,
+            "speakers": portraits,
+            "reasons": _reasons(excluded),
+        }
+    )
     return rows
 
 

@@ -26,7 +26,7 @@ from visemix.clips import mixture as mixtures
 from visemix.clips.shards import open_crops
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser, for_fast_convolutions
 from visemix.run.atomic import sha256_file, write_json
-from visemix.run.provenance import environment
+from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
 from visemix.training import run_folder as outputs
 from visemix.training.config import TrainingConfig
@@ -151,7 +151,11 @@ def train(
         "mixture": mixture,
         "model": model_config.to_json(),
         "training": asdict(training),
-        "digests": {**digests, "weights": sha256_file(weights)},
+        "digests": {
+            **digests,
+            "weights": sha256_file(weights),
+            "code": code_digest("training", "models", "clips"),
+        },
         "best": best,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "entries_per_epoch": entries.count,
