@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from visemix.evaluation.statistics import mcnemar, over_seeds, paired_comparison, wilson_interval
+from visemix.evaluation.statistics import mcnemar, paired_comparison, wilson_interval
 
 
 @given(st.integers(1, 5000), st.floats(0, 1))
@@ -60,10 +60,3 @@ def test_other_clips_are_an_error():
     twice = pd.DataFrame({"clip_id": ["a", "a"], "correct": [True, False]})
     with pytest.raises(ValueError, match="more than once"):
         paired_comparison(twice, table({"a": True}))
-
-
-def test_over_seeds():
-    assert over_seeds([0.5, 0.7]) == pytest.approx({"mean": 0.6, "sd": 0.02**0.5, "seeds": 2})
-    assert over_seeds([0.5])["sd"] is None
-    with pytest.raises(ValueError):
-        over_seeds([])

@@ -1,9 +1,7 @@
 """Uncertainty of accuracies, and of differences between recognisers tested on the same clips."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -72,12 +70,3 @@ def paired_comparison(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
         difference=float(b.mean() - a.mean()),
         p=mcnemar(only_first, only_second),
     )
-
-
-def over_seeds(accuracies: Sequence[float]) -> dict[str, float | int | None]:
-    """Mean and sample standard deviation (n - 1; None for one seed) of runs that differ in seed."""
-    values = np.asarray(accuracies, float)
-    if not len(values):
-        raise ValueError("no accuracy is given; at least one seed is needed")
-    deviation = float(values.std(ddof=1)) if len(values) > 1 else None
-    return {"mean": float(values.mean()), "sd": deviation, "seeds": len(values)}

@@ -59,7 +59,6 @@ VISEMES = {
     "er": ("3: @r", dict(jaw=0.25, funnel=0.4, pucker=0.2)),
     "oh": ("o oU@", dict(jaw=0.40, funnel=0.5, pucker=0.3)),
 }
-VISEME_NAMES = list(VISEMES)
 DIPHTHONGS = {
     "aI": "a I",
     "aU": "a U",

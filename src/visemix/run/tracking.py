@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pandas as pd
 
-TAGS = ("paper", "table", "row", "column", "cell_id")
 METRICS = (
     "published", "accuracy", "low", "high", "n", "rejected", "sd", "difference", "p", "p_mcnemar",
 )  # fmt: skip
