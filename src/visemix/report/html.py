@@ -170,13 +170,18 @@ def _run(run: str, parameters: dict) -> dict:
 
 
 def _contact_sheet(parameters: dict) -> bytes:
-    """Rows of real and of synthetic mouth crops of the same words, training split."""
+    """Real mouth crops, each above a synthetic clip that was driven by the same sound."""
     corpus, generator = parameters["corpus"]["name"], parameters["synthesis"]["generator"]
     real = open_crops(Path("data/crops") / f"{corpus}-train")
     synthetic = open_crops(Path("data/crops") / f"{corpus}-{generator}")
+    records = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/records.parquet")
+    records = records[(records.status == "accepted") & records.source.isin(real.index.clip_id)]
     rows = []
-    for word in sorted(set(real.index.label))[:SHEET_WORDS]:
-        for title, crops in (("real", real), ("synthetic", synthetic)):
-            found = (crops.index.label == word).to_numpy().nonzero()[0][:1]
-            rows += [(f"{word} {title}", clip) for clip in crops.read(found)]
+    chosen = records.groupby("label").head(1).sort_values("label").head(SHEET_WORDS)
+    for record in chosen.itertuples():
+        for title, crops, clip_id in (
+            ("real", real, record.source), ("synthetic", synthetic, record.clip_id),
+        ):  # fmt: skip
+            found = (crops.index.clip_id == clip_id).to_numpy().nonzero()[0]
+            rows += [(f"{record.label} {title}", clip) for clip in crops.read(found)]
     return figures.contact_sheet(rows)
