@@ -16,6 +16,9 @@ MEAN_FACE = np.array(
 )
 CROP_SIZE = 96
 EYE_TO_MOUTH = 48.0
+# Where LRW's 256x256 frames show the mouth (Feng et al., arXiv 2011.07557, and the code with it).
+FIXED_FRAME = (256, 256)  # height, width
+FIXED_CROP = np.s_[115:211, 79:175]  # rows, columns
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,20 @@ def cut(
             warped = cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
         crop[:] = warped
     return crops
+
+
+def cut_fixed(frames: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    """The fixed crop of LRW: grey (T, 96, 96) uint8 from frames (T, 256, 256, 3) uint8 RGB.
+
+    Rows 115 to 210 and columns 79 to 174 of each frame, as they are. Raises ValueError for frames
+    of another size, in which that square has no meaning.
+    """
+    if (size := tuple(np.shape(frames[0])[:2])) != FIXED_FRAME:
+        raise ValueError(
+            f"frames are {size[1]}x{size[0]}; the fixed crop is defined for LRW's 256x256 only, "
+            "take crops.alignment: retinaface"
+        )
+    return np.stack([cv2.cvtColor(frame[FIXED_CROP], cv2.COLOR_RGB2GRAY) for frame in frames])
 
 
 def _to_cv2(matrices: np.ndarray, finer: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
-from visemix.faces.alignment import CROP_SIZE, EYE_TO_MOUTH, align, cut
+from visemix.faces.alignment import CROP_SIZE, EYE_TO_MOUTH, align, cut, cut_fixed
 from visemix.faces.retinaface import WEIGHTS_SHA256, Face, RetinaFace
 from visemix.faces.tracking import (
     CropError,
@@ -31,22 +31,27 @@ from visemix.run.provenance import code_digest
 
 __all__ = ["CropError", "MouthCrops", "crop_at", "crop_clip", "crop_set", "locate_speaker"]
 
+ALIGNMENTS = ("retinaface", "fixed")
+
 
 @dataclass(frozen=True)
 class MouthCrops:
     """The mouth crops of a clip and how they came about."""
 
     crops: np.ndarray  # (T, size, size) uint8, grey
-    landmarks: np.ndarray  # (T, 5, 2) float64 px of the frame, as used for the alignment
-    # detector_score: mean over the faces found, 0..1; interpolated_frames: frames in which the face
-    # was looked for in vain; scale: mean, crop px per frame px; roll: mean lean to the right, deg
+    # (T, 5, 2) float64 px of the frame, as used for the alignment; None for the fixed crop
+    landmarks: np.ndarray | None
+    # detector_score: mean over the faces found, 0..1 (not for the fixed crop);
+    # interpolated_frames: frames in which the face was looked for in vain; scale: mean, crop px per
+    # frame px; roll: mean turn that was undone, degrees by which the face leans to the right
     quality: dict[str, float]
 
 
 def crop_clip(
     frames: np.ndarray,
-    detector: RetinaFace,
+    detector: RetinaFace | None,
     *,
+    alignment: str = "retinaface",
     score: float = 0.5,
     detect_every: int = 2,
     longest_side: int | None = 640,
@@ -57,13 +62,18 @@ def crop_clip(
 ) -> MouthCrops:
     """Mouth crops of the speaker in frames (T, H, W, 3) uint8 RGB.
 
-    score, detect_every, longest_side: see locate_speaker. max_missing_share: share of the frames in
+    alignment: 'retinaface', or 'fixed' for the same square of every 256x256 frame as in Feng et al.
+    (arXiv 2011.07557), which looks for no face and leaves `detector` and the rest unused. score, detect_every, longest_side: see locate_speaker. max_missing_share: share of the frames in
     which the face may be missing; gaps are interpolated. smoothing_window: frames (odd) over which
     landmarks are averaged. eye_to_mouth, size: crop px, see alignment.align. Raises CropError with
-    the reason where no such face is found.
+    the reason where no such face is found, ValueError for an unknown alignment.
     """
+    if alignment not in ALIGNMENTS:
+        raise ValueError(f"unknown alignment {alignment!r}; known: {', '.join(ALIGNMENTS)}")
     if not len(frames):
         raise CropError("the clip has no frames")
+    if alignment == "fixed":
+        return _crop_fixed(frames, size)
     track, looked_at = locate_speaker(frames, detector, score, detect_every, longest_side)
     require_frames(track, looked_at, max_missing_share)
     landmarks = fill_gaps(track, len(frames))
@@ -73,6 +83,17 @@ def crop_clip(
         "interpolated_frames": looked_at - len(track.frames),
     }
     return MouthCrops(result.crops, result.landmarks, found | result.quality)
+
+
+def _crop_fixed(frames: np.ndarray, size: int) -> MouthCrops:
+    """The same square of every frame, nothing looked for, nothing turned or scaled."""
+    if size != CROP_SIZE:
+        raise ValueError(f"the fixed crop is {CROP_SIZE} px wide, not {size}")
+    try:
+        crops = cut_fixed(frames)
+    except ValueError as error:
+        raise CropError(str(error)) from None
+    return MouthCrops(crops, None, {"interpolated_frames": 0, "scale": 1.0, "roll": 0.0})
 
 
 def crop_at(
@@ -148,13 +169,15 @@ def crop_set(
         raise ValueError(f"the manifest has no accepted clip in the split {split!r} (has: {known})")
     plan = clips[[*_PLAN_COLUMNS]]
     # The digest of the code is part of what a shard was made from: no crops of older code stay.
+    looks = parameters["alignment"] == "retinaface"
     recorded = {"detector": "retinaface-mobilenet0.25", "weights_sha256": WEIGHTS_SHA256}
+    recorded = recorded if looks else {"detector": None}
     recorded["code"] = code_digest("faces", "media", "clips.shard_writer")
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         crop = partial(_crop_one, Path(media_root), parameters)
         tasks = rows.itertuples(index=False, name=None)
-        records = ordered_map(crop, tasks, workers, _detector, _crashed)
+        records = ordered_map(crop, tasks, workers, _detector if looks else None, _crashed)
         return tqdm(records, f"crop {split}", len(rows), unit="clip", disable=None)
 
     size = (parameters["size"],) * 2
@@ -201,7 +224,8 @@ def _crop_one(media_root: Path, parameters: dict, row: tuple) -> CropRecord:
         reason = f"{len(frames)} frames decoded, the manifest says {clip['n_frames']}"
         return CropRecord(**common, crops=None, reason=reason)
     try:
-        mouth = crop_clip(frames, _detector(), **parameters)
+        detector = _detector() if parameters["alignment"] == "retinaface" else None
+        mouth = crop_clip(frames, detector, **parameters)
     except CropError as error:
         return CropRecord(**common, crops=None, reason=str(error))
     return CropRecord(**common, crops=mouth.crops, quality=mouth.quality)
