@@ -63,7 +63,8 @@ def crop_clip(
     """Mouth crops of the speaker in frames (T, H, W, 3) uint8 RGB.
 
     alignment: 'retinaface', or 'fixed' for the same square of every 256x256 frame as in Feng et al.
-    (arXiv 2011.07557), which looks for no face and leaves `detector` and the rest unused. score, detect_every, longest_side: see locate_speaker. max_missing_share: share of the frames in
+    (arXiv 2011.07557), which looks for no face and leaves `detector` and the rest unused.
+    score, detect_every, longest_side: see locate_speaker. max_missing_share: share of the frames in
     which the face may be missing; gaps are interpolated. smoothing_window: frames (odd) over which
     landmarks are averaged. eye_to_mouth, size: crop px, see alignment.align. Raises CropError with
     the reason where no such face is found, ValueError for an unknown alignment.
