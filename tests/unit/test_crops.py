@@ -73,6 +73,40 @@ def test_detection_looks_at_all_frames_only_when_it_must(frames, detector):
     assert locate_speaker(frames[:1], detector)[1] == 1
 
 
+class Recorder:
+    """A detector that notes how each frame was looked at."""
+
+    def __init__(self, detector):
+        self.detector, self.large_only = detector, []
+
+    def detect(self, frames, score, longest_side, large_only):
+        self.large_only += [large_only] * len(frames)
+        return self.detector.detect(frames, score, longest_side, large_only)
+
+
+def test_the_fine_level_is_asked_only_where_it_can_matter(frames, detector):
+    recorder = Recorder(detector)
+    track, _ = locate_speaker(frames, recorder)
+    assert recorder.large_only == [False] + 14 * [True]
+    whole = detector.detect(frames[::2])
+    for face, faces in zip(track.faces, whole, strict=True):
+        np.testing.assert_array_equal(face.landmarks, faces[0].landmarks)
+
+    small = np.full_like(frames, 60)  # a face of about 50 px: the fine level is asked throughout
+    small[:, 64:192, 64:192] = frames[:, ::2, ::2]
+    recorder = Recorder(detector)
+    assert len(locate_speaker(small, recorder)[0].frames) == 15
+    assert not any(recorder.large_only)
+
+    shrinks = frames.copy()  # large at first, then too small for the coarse levels alone
+    shrinks[10:] = 60
+    tiny = [cv2.resize(f, (40, 40), interpolation=cv2.INTER_AREA) for f in frames[10:]]
+    shrinks[10:, 108:148, 108:148] = np.stack(tiny)
+    recorder = Recorder(detector)
+    locate_speaker(shrinks, recorder)
+    assert any(recorder.large_only) and not any(recorder.large_only[-29:])
+
+
 def test_short_gaps_are_filled(frames, detector, mouth):
     hidden = frames.copy()
     hidden[6:9] = 127
@@ -198,7 +232,9 @@ def test_wrong_questions_are_answered_clearly(corpus, tmp_path):
     root, manifest = corpus
     with pytest.raises(ValueError, match=r"split 'test' \(has: train\)"):
         crop_set(manifest, "test", root, tmp_path)
-    with pytest.raises(ValueError, match="unknown crop parameter 'smooth'; known: score"):
+    with pytest.raises(
+        ValueError, match="unknown crop parameter 'smooth'; known: alignment, score"
+    ):
         crop_set(manifest, "train", root, tmp_path, {"smooth": 3})
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
 from visemix.faces.alignment import CROP_SIZE, EYE_TO_MOUTH, align, cut, cut_fixed
-from visemix.faces.retinaface import WEIGHTS_SHA256, Face, RetinaFace
+from visemix.faces.retinaface import LARGE_FACE, WEIGHTS_SHA256, Face, RetinaFace
 from visemix.faces.tracking import (
     CropError,
     Track,
@@ -124,25 +124,40 @@ def locate_speaker(
     is in all of them and moves slowly; otherwise all frames are. With 2, landmarks interpolated
     and smoothed over 5 frames stay on average within 0.1 crop px of those found in every frame
     (99% within 0.4) at half the cost. Frames with a side above `longest_side` px are scaled down
-    for the detector; None never scales. `score`: least detector score, 0..1.
+    for the detector; None never scales. `score`: least detector score, 0..1. Where the first frame
+    shows large faces only, the detector leaves out its finest level in the others, unless the
+    speaker is then missing somewhere; faces come out the same.
     """
     height, width = frames[0].shape[:2]
     total = len(frames)
     chosen = sorted({*range(0, total, detect_every), total - 1})
     faces: dict[int, list[Face]] = {}
 
-    def look_at(numbers: Sequence[int]) -> Track:
+    def look_at(numbers: Sequence[int], large_only: bool) -> Track:
         fresh = [n for n in numbers if n not in faces]
-        found = detector.detect([frames[n] for n in fresh], score, longest_side)
+        found = detector.detect([frames[n] for n in fresh], score, longest_side, large_only)
         faces.update(zip(fresh, found, strict=True))
         tracks = follow_faces([(n, faces[n]) for n in numbers])
         return choose_speaker(tracks, height, width)
 
-    track = look_at(chosen)
+    look_at(chosen[:1], large_only=False)
+    shrunk = min(1.0, longest_side / max(height, width)) if longest_side else 1.0
+    large_only = _are_large(faces[chosen[0]], shrunk)
+    track = look_at(chosen, large_only)
+    if len(track.frames) < len(chosen) and large_only:
+        faces.clear()
+        large_only = False
+        track = look_at(chosen, large_only)
     if len(track.frames) < len(chosen) or not moves_slowly(track):
         chosen = range(total)
-        track = look_at(chosen)
+        track = look_at(chosen, large_only)
     return track, len(chosen)
+
+
+def _are_large(faces: Sequence[Face], scale: float) -> bool:
+    """Whether there are faces, all of them large enough for the detector's coarse levels."""
+    sides = [float(min(face.box[2:] - face.box[:2])) * scale for face in faces]
+    return bool(sides) and min(sides) >= LARGE_FACE
 
 
 def crop_set(
