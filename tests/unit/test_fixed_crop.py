@@ -13,7 +13,7 @@ from visemix.corpora.miniature import make_corpus
 from visemix.faces.crops import CropError, crop_clip, crop_set
 from visemix.faces.retinaface import RetinaFace
 from visemix.generators.contract import Job, Task, generate_clip
-from visemix.media import read_clip, write_clip
+from visemix.media import read_clip, read_video, write_clip
 from visemix.run.atomic import sha256_file
 
 FIXED = {"alignment": "fixed"}
@@ -71,7 +71,7 @@ def test_a_set_needs_no_detector_and_says_so(tmp_path, monkeypatch):
     crop_set(manifest, "train", tmp_path / "corpus", tmp_path / "set", FIXED)
     with open_crops(tmp_path / "set") as crops:
         first = manifest[manifest.clip_id == crops.index.clip_id[0]].media.iloc[0]
-        frames = read_clip(tmp_path / "corpus" / first).frames
+        frames = read_video(tmp_path / "corpus" / first)
         np.testing.assert_array_equal(
             crops.read([0])[0], crop_clip(frames, None, alignment="fixed").crops
         )

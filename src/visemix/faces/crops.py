@@ -25,7 +25,7 @@ from visemix.faces.tracking import (
     require_frames,
     smooth,
 )
-from visemix.media import read_clip
+from visemix.media import MediaError, Video, read_video
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
 
@@ -48,7 +48,7 @@ class MouthCrops:
 
 
 def crop_clip(
-    frames: np.ndarray,
+    frames: Video | np.ndarray,
     detector: RetinaFace | None,
     *,
     alignment: str = "retinaface",
@@ -60,7 +60,7 @@ def crop_clip(
     eye_to_mouth: float = EYE_TO_MOUTH,
     size: int = CROP_SIZE,
 ) -> MouthCrops:
-    """Mouth crops of the speaker in frames (T, H, W, 3) uint8 RGB.
+    """Mouth crops of the speaker in a Video, or in frames (T, H, W, 3) uint8 RGB.
 
     alignment: 'retinaface', or 'fixed' for the same square of every 256x256 frame as in Feng et al.
     (arXiv 2011.07557), which looks for no face and leaves `detector` and the rest unused.
@@ -86,7 +86,7 @@ def crop_clip(
     return MouthCrops(result.crops, result.landmarks, found | result.quality)
 
 
-def _crop_fixed(frames: np.ndarray, size: int) -> MouthCrops:
+def _crop_fixed(frames: Video | np.ndarray, size: int) -> MouthCrops:
     """The same square of every frame, nothing looked for, nothing turned or scaled."""
     if size != CROP_SIZE:
         raise ValueError(f"the fixed crop is {CROP_SIZE} px wide, not {size}")
@@ -98,7 +98,7 @@ def _crop_fixed(frames: np.ndarray, size: int) -> MouthCrops:
 
 
 def crop_at(
-    frames: np.ndarray,
+    frames: Video | np.ndarray,
     landmarks: np.ndarray,
     smoothing_window: int = 1,
     eye_to_mouth: float = EYE_TO_MOUTH,
@@ -112,7 +112,7 @@ def crop_at(
 
 
 def locate_speaker(
-    frames: np.ndarray,
+    frames: Video | np.ndarray,
     detector: RetinaFace,
     score: float = 0.5,
     detect_every: int = 2,
@@ -231,8 +231,8 @@ def _crop_one(media_root: Path, parameters: dict, row: tuple) -> CropRecord:
     if clip["status"] == "rejected":
         return CropRecord(**common, crops=None, reason=clip["reason"])
     try:
-        frames = read_clip(path).frames
-    except ValueError as error:  # MediaError, or frames that change their size
+        frames = read_video(path)
+    except MediaError as error:
         # The reason shall be the same wherever the corpus lies.
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), clip["media"])
         return CropRecord(**common, crops=None, reason=reason)
