@@ -65,7 +65,7 @@ def test_a_video_gives_the_crops_of_its_frames(mouth, detector):
     assert np.abs(difference).max() <= 8 and 0.5 < difference.mean() < 2 and difference.std() < 1
 
 
-def test_looking_at_every_other_frame_changes_next_to_nothing(mouth, frames, detector):
+def test_looking_at_every_third_frame_changes_next_to_nothing(mouth, frames, detector):
     every = crop_clip(frames, detector, detect_every=1)
     difference = np.linalg.norm(every.landmarks - mouth.landmarks, axis=2)
     assert difference.mean() * mouth.quality["scale"] < 0.2
@@ -74,7 +74,8 @@ def test_looking_at_every_other_frame_changes_next_to_nothing(mouth, frames, det
 
 
 def test_detection_looks_at_all_frames_only_when_it_must(frames, detector):
-    assert locate_speaker(frames, detector)[1] == 15
+    assert locate_speaker(frames, detector)[1] == 11
+    assert locate_speaker(frames, detector, detect_every=2)[1] == 15
     assert locate_speaker(frames, detector, detect_every=4)[1] == 8
     shaking = np.stack([np.roll(f, 20 * (i // 2 % 2), axis=1) for i, f in enumerate(frames)])
     track, looked_at = locate_speaker(shaking, detector)
@@ -96,15 +97,15 @@ class Recorder:
 def test_the_fine_level_is_asked_only_where_it_can_matter(frames, detector):
     recorder = Recorder(detector)
     track, _ = locate_speaker(frames, recorder)
-    assert recorder.large_only == [False] + 14 * [True]
-    whole = detector.detect(frames[::2])
+    assert recorder.large_only == [False] + 10 * [True]
+    whole = detector.detect(frames[track.frames])
     for face, faces in zip(track.faces, whole, strict=True):
         np.testing.assert_array_equal(face.landmarks, faces[0].landmarks)
 
     small = np.full_like(frames, 60)  # a face of about 50 px: the fine level is asked throughout
     small[:, 64:192, 64:192] = frames[:, ::2, ::2]
     recorder = Recorder(detector)
-    assert len(locate_speaker(small, recorder)[0].frames) == 15
+    assert len(locate_speaker(small, recorder)[0].frames) == 11
     assert not any(recorder.large_only)
 
     shrinks = frames.copy()  # large at first, then too small for the coarse levels alone
@@ -210,7 +211,7 @@ def test_a_split_becomes_a_crop_set_and_broken_clips_rejects(cropped, corpus, fr
     assert set(crops.index["word_start_s"]) == {0.4}
     assert {"detector_score", "interpolated_frames", "scale", "roll"} <= set(crops.index)
     assert crops.manifest["parameters"]["score"] == 0.6
-    assert crops.manifest["parameters"]["detect_every"] == 2  # defaults are recorded too
+    assert crops.manifest["parameters"]["detect_every"] == 3  # defaults are recorded too
     expected = {2: "only 0 of 29", 5: "20 frames decoded", 6: "cut short", 7: "no such file"}
     for number, reason in expected.items():
         found = rejects.loc[f"train/ABOUT_{number:05d}", "reason"]

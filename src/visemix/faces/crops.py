@@ -53,7 +53,7 @@ def crop_clip(
     *,
     alignment: str = "retinaface",
     score: float = 0.5,
-    detect_every: int = 2,
+    detect_every: int = 3,
     longest_side: int | None = 640,
     max_missing_share: float = 0.25,
     smoothing_window: int = 5,
@@ -115,15 +115,19 @@ def locate_speaker(
     frames: Video | np.ndarray,
     detector: RetinaFace,
     score: float = 0.5,
-    detect_every: int = 2,
+    detect_every: int = 3,
     longest_side: int | None = 640,
 ) -> tuple[Track, int]:
     """The speaker's track, and the number of frames in which faces were looked for.
 
     Only every `detect_every`-th frame and the last one are looked at as long as the speaker's face
-    is in all of them and moves slowly; otherwise all frames are. With 2, landmarks interpolated
-    and smoothed over 5 frames stay on average within 0.1 crop px of those found in every frame
-    (99% within 0.4) at half the cost. Frames with a side above `longest_side` px are scaled down
+    is in all of them and moves slowly; otherwise all frames are. Measured with `fill_gaps` and
+    smoothing over 5 frames, at 64 crop px from eyes to mouth: landmarks differ from those found
+    with every frame looked at by 0.15 crop px on average on real clips (99% within 0.6), 0.26 on
+    the embedded corpus (99% within 1.0; with 2: 0.15 and 0.5, with 4: 0.45 and 1.5). How far the
+    mouth wanders from the true place, root mean square over a clip, is 1.10 crop px with 3, 1.07
+    with 1, 1.08 with 2 and 1.19 with 4; the roll's 0.5 degrees and the size's 1.2% are the same.
+    Frames with a side above `longest_side` px are scaled down
     for the detector; None never scales. `score`: least detector score, 0..1. Where the first frame
     shows large faces only, the detector leaves out its finest level in the others, unless the
     speaker is then missing somewhere; faces come out the same.
