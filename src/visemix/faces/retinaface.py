@@ -208,15 +208,23 @@ def _decode(strides, offsets, scores, points, size, stretch, threshold) -> list[
 def suppress(boxes: np.ndarray) -> list[int]:
     """Greedy non-maximum suppression of boxes (N, 4) sorted best first; indices of those kept."""
     keep: list[int] = []
-    for i, box in enumerate(boxes):
-        if all(overlap(box, boxes[k]) <= _OVERLAP_LIMIT for k in keep):
-            keep.append(i)
+    rest = np.arange(len(boxes))
+    while len(rest):
+        best, rest = rest[0], rest[1:]
+        keep.append(int(best))
+        rest = rest[overlaps(boxes[best], boxes[rest]) <= _OVERLAP_LIMIT]
     return keep
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two boxes (4,)."""
-    ax, ay, au, av = map(float, a)
-    bx, by, bu, bv = map(float, b)
-    shared = max(0.0, min(au, bu) - max(ax, bx)) * max(0.0, min(av, bv) - max(ay, by))
-    return shared / ((au - ax) * (av - ay) + (bu - bx) * (bv - by) - shared + 1e-9)
+    return float(overlaps(a, b[None])[0])
+
+
+def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union (N,) float64 of a box (4,) with boxes (N, 4)."""
+    box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return shared / ((box[2:] - box[:2]).prod() + areas - shared + 1e-9)

@@ -63,6 +63,6 @@ def worst_sheet(sets: dict[str, CropSet], clips: int = WORST) -> bytes | None:
     for crops in sets.values():
         scores = scores_of(crops.index)
         for row in np.argsort(scores, kind="stable")[:clips]:
-            title = f"{crops.index.clip_id.iloc[row]}\nscore {scores[row]:.3f}"
+            title = f"{crops.index.clip_id.iloc[row]}\nscore {scores[row]:.4f}"
             rows += [(title, clip) for clip in crops.read([row])]
     return figures.contact_sheet(rows) if rows else None
