@@ -7,8 +7,9 @@ pixels.
 Measured against the exact points of the embedded corpus (24 clips of as many speakers, 696 frames
 of 256x256, about 54 px from the eyes' middle to the mouth's). Median error in px of the image-left
 eye, image-right eye, nose, image-left and image-right mouth corner: 3.0 2.0 1.7 1.7 2.1 at rest,
-3.2 2.2 2.0 1.8 2.0 in speech. Jitter (median second difference) in px: 0.7 0.7 0.7 0.7 0.7 at rest, 0.6 0.6 0.8 0.9 1.0 in speech, where the true points have 0.2 to
-0.3 at rest and 0.2 to 0.7 (the mouth corners) in speech.
+3.2 2.2 2.0 1.8 2.0 in speech. Jitter (median second difference) in px: 0.7 0.7 0.7 0.7 0.7 at rest,
+0.6 0.6 0.8 0.9 1.0 in speech, where the true points have 0.2 to 0.3 at rest and 0.2 to 0.7 (the
+mouth corners) in speech.
 """
 
 import ast
