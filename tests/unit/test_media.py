@@ -185,3 +185,21 @@ def test_a_video_that_is_damaged_is_named(file, tmp_path):
     (tmp_path / "short.mp4").write_bytes(file.read_bytes()[:-3000])
     with pytest.raises(MediaError, match=r"short\.mp4.*replace"):
         read_video(tmp_path / "short.mp4")
+
+
+def test_frames_that_change_their_size_are_refused(tmp_path):
+    whole = tmp_path / "two.h264"
+    for size in (64, 128):  # raw streams may be joined end to end
+        path = tmp_path / f"{size}.h264"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height = stream.width = size
+            picture = np.full((size, size, 3), 90, np.uint8)
+            for frame in [av.VideoFrame.from_ndarray(picture, format="rgb24")] * 3:
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        with open(whole, "ab") as file:
+            file.write(path.read_bytes())
+    for read in (read_clip, read_video):
+        with pytest.raises(MediaError, match=r"two\.h264: frames change their size.*encode"):
+            read(whole)
