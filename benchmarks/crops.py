@@ -26,13 +26,13 @@ from visemix.faces.alignment import align
 from visemix.faces.crops import crop_clip
 from visemix.faces.retinaface import RetinaFace
 from visemix.faces.tracking import smooth
-from visemix.media import read_clip
+from visemix.media import read_clip, read_video
 
 
 def ours(paths: list[Path], folder: Path, detector: RetinaFace, **parameters) -> None:
     def records():
         for number, path in enumerate(paths):
-            mouth = crop_clip(read_clip(path).frames, detector, **parameters)
+            mouth = crop_clip(read_video(path), detector, **parameters)
             yield CropRecord(f"{number:06d}", "", mouth.crops, mouth.quality)
 
     write_crops(folder, records(), parameters)

@@ -20,7 +20,7 @@ rule pairs:
         clips=PARAMETERS["synthesis"]["clips"],
         clips_per_portrait=PARAMETERS["synthesis"]["clips_per_portrait"],
         seed=PARAMETERS["synthesis"]["seed"],
-        code=code_digest("generators.pairing", "faces.retinaface"),
+        code=code_digest("generators.pairing", "faces.retinaface", "faces.onnx_graph"),
     script:
         SCRIPTS / "pairs.py"
 

@@ -1,14 +1,19 @@
 """Video clips with sound in and out of files (PyAV): one pass to read, reproducible bytes to write.
 
-Frames are uint8 RGB (T, H, W, 3); sound is int16 mono at 16 kHz, aligned with the first frame.
+Frames are uint8 RGB (T, H, W, 3), or grey and RGB on demand (see Video); sound is int16 mono at
+16 kHz, aligned with the first frame.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 
 import av
+import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from visemix.run.atomic import atomic_path
 
@@ -31,6 +36,48 @@ class Clip:
     sound: np.ndarray | None  # (N,) int16, 16 kHz mono; None where it was not asked for
 
 
+class Video(Sequence):
+    """Decoded frames: video[t] is frame t as (H, W, 3) uint8 RGB, converted when it is asked for.
+
+    Most of the time of reading a clip goes into the conversion to RGB, which mouth crops need for
+    the few frames that the face detector sees. `grey(t)` is the frame's luminance (H, W) uint8,
+    0..255, straight from the decoder; `fps` are the frames a second.
+    """
+
+    def __init__(self, frames: list[av.VideoFrame], fps: float):
+        self._frames, self.fps = frames, fps
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return self._frames[number].to_ndarray(format="rgb24")
+
+    def grey(self, number: int) -> np.ndarray:
+        frame = self._frames[number]
+        if not _EIGHT_BIT_LUMINANCE.fullmatch(frame.format.name):
+            return cv2.cvtColor(self[number], cv2.COLOR_RGB2GRAY)
+        plane = frame.planes[0]
+        luminance = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        luminance = luminance[: frame.height, : frame.width]
+        full_range = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+        return luminance if full_range else cv2.LUT(luminance, _FULL_RANGE)
+
+
+# Formats whose first plane is the luminance (ITU-R BT.601 or 709), 16..235 unless they say so.
+_EIGHT_BIT_LUMINANCE = re.compile("yuvj?4[0-9][0-9]p|nv12|nv21")
+_FULL_RANGE = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+
+
+def read_video(path: str | PathLike) -> Video:
+    """Decode all frames of a clip, unconverted. Raises MediaError as read_clip does."""
+    with _open(path) as container:
+        video = _video_stream(container, path)
+        frames, _, _ = _decode(container, video, None, path)
+        _check_complete(frames, video, path)
+        return Video(frames, float(video.average_rate or FPS))
+
+
 def read_clip(path: str | PathLike, sound: bool = False) -> Clip:
     """Read all frames, and the sound if asked for, in one pass over the file.
 
@@ -39,25 +86,16 @@ def read_clip(path: str | PathLike, sound: bool = False) -> Clip:
     stream, or without a sound stream when sound is asked for.
     """
     with _open(path) as container:
-        if not container.streams.video:
-            raise MediaError(f"{path}: no video stream; it is cut short or only sound, replace it")
-        video = container.streams.video[0]
+        video = _video_stream(container, path)
         audio = _audio_stream(container, path) if sound else None
-        video.thread_count = 1  # one thread a process: parallel work is done by processes
         frames, starts, blocks = _decode(container, video, audio, path)
-        if not frames:
-            raise MediaError(f"{path}: no frame could be decoded; replace the file")
-        if len(frames) < video.frames:
-            raise MediaError(
-                f"{path}: {len(frames)} of {video.frames} frames could be decoded; the file is "
-                "damaged or cut short, replace it"
-            )
+        _check_complete(frames, video, path)
         fps = float(video.average_rate or FPS)
         if audio is None:
             samples = None
         else:
             samples = _align(blocks, audio, starts[audio.index] - starts[video.index])
-    return Clip(np.stack(frames), fps, samples)
+    return Clip(np.stack([f.to_ndarray(format="rgb24") for f in frames]), fps, samples)
 
 
 def read_sound(path: str | PathLike) -> np.ndarray:
@@ -114,6 +152,27 @@ def _open(path):
         ) from error
 
 
+def _video_stream(container, path):
+    if not container.streams.video:
+        raise MediaError(f"{path}: no video stream; it is cut short or only sound, replace it")
+    video = container.streams.video[0]
+    video.thread_count = 1  # one thread a process: parallel work is done by processes
+    return video
+
+
+def _check_complete(frames: list, video, path) -> None:
+    """Raise MediaError unless there are the frames that the header promises, all of one size."""
+    if not frames:
+        raise MediaError(f"{path}: no frame could be decoded; replace the file")
+    if len(frames) < video.frames:
+        raise MediaError(
+            f"{path}: {len(frames)} of {video.frames} frames could be decoded; the file is "
+            "damaged or cut short, replace it"
+        )
+    if len(sizes := {(frame.width, frame.height) for frame in frames}) > 1:
+        raise MediaError(f"{path}: frames change their size ({sorted(sizes)}); encode it anew")
+
+
 def _audio_stream(container, path):
     if not container.streams.audio:
         raise MediaError(f"{path}: no sound stream; it is cut short or silent, replace it")
@@ -131,7 +190,7 @@ def _decode(container, video, audio, path):
                 index = packet.stream.index
                 starts.setdefault(index, frame.time or 0.0)
                 if video is not None and index == video.index:
-                    frames.append(frame.to_ndarray(format="rgb24"))
+                    frames.append(frame)
                 else:
                     blocks += [b.to_ndarray()[0] for b in resampler.resample(frame)]
         if blocks:

@@ -17,7 +17,7 @@ from visemix.corpora import lrw
 from visemix.corpora.manifest import manifest_frame
 from visemix.faces.crops import CropError, crop_at, crop_clip, crop_set, locate_speaker
 from visemix.faces.retinaface import RetinaFace
-from visemix.media import read_clip, write_clip
+from visemix.media import read_clip, read_video, write_clip
 from visemix.run.atomic import sha256_file
 
 DATA = Path(__file__).parents[1] / "data"
@@ -56,7 +56,16 @@ def test_crops_show_the_mouth_in_the_middle(mouth, frames):
     assert 0.5 < quality["scale"] < 1.5 and abs(quality["roll"]) < 15
 
 
-def test_looking_at_every_other_frame_changes_next_to_nothing(mouth, frames, detector):
+def test_a_video_gives_the_crops_of_its_frames(mouth, detector):
+    """Its grey is the decoder's own; that of RGB, which was rounded down, is darker by a level."""
+    lazy = crop_clip(read_video(HEAD), detector)
+    np.testing.assert_array_equal(lazy.landmarks, mouth.landmarks)
+    assert lazy.quality == mouth.quality
+    difference = lazy.crops.astype(int) - mouth.crops
+    assert np.abs(difference).max() <= 8 and 0.5 < difference.mean() < 2 and difference.std() < 1
+
+
+def test_looking_at_every_third_frame_changes_next_to_nothing(mouth, frames, detector):
     every = crop_clip(frames, detector, detect_every=1)
     difference = np.linalg.norm(every.landmarks - mouth.landmarks, axis=2)
     assert difference.mean() * mouth.quality["scale"] < 0.2
@@ -65,12 +74,47 @@ def test_looking_at_every_other_frame_changes_next_to_nothing(mouth, frames, det
 
 
 def test_detection_looks_at_all_frames_only_when_it_must(frames, detector):
-    assert locate_speaker(frames, detector)[1] == 15
+    assert locate_speaker(frames, detector)[1] == 11
+    assert locate_speaker(frames, detector, detect_every=2)[1] == 15
     assert locate_speaker(frames, detector, detect_every=4)[1] == 8
     shaking = np.stack([np.roll(f, 20 * (i // 2 % 2), axis=1) for i, f in enumerate(frames)])
     track, looked_at = locate_speaker(shaking, detector)
     assert looked_at == 29 and len(track.frames) == 29
     assert locate_speaker(frames[:1], detector)[1] == 1
+
+
+class Recorder:
+    """A detector that notes how each frame was looked at."""
+
+    def __init__(self, detector):
+        self.detector, self.large_only = detector, []
+
+    def detect(self, frames, score, longest_side, large_only):
+        self.large_only += [large_only] * len(frames)
+        return self.detector.detect(frames, score, longest_side, large_only)
+
+
+def test_the_fine_level_is_asked_only_where_it_can_matter(frames, detector):
+    recorder = Recorder(detector)
+    track, _ = locate_speaker(frames, recorder)
+    assert recorder.large_only == [False] + 10 * [True]
+    whole = detector.detect(frames[track.frames])
+    for face, faces in zip(track.faces, whole, strict=True):
+        np.testing.assert_array_equal(face.landmarks, faces[0].landmarks)
+
+    small = np.full_like(frames, 60)  # a face of about 50 px: the fine level is asked throughout
+    small[:, 64:192, 64:192] = frames[:, ::2, ::2]
+    recorder = Recorder(detector)
+    assert len(locate_speaker(small, recorder)[0].frames) == 11
+    assert not any(recorder.large_only)
+
+    shrinks = frames.copy()  # large at first, then too small for the coarse levels alone
+    shrinks[10:] = 60
+    tiny = [cv2.resize(f, (40, 40), interpolation=cv2.INTER_AREA) for f in frames[10:]]
+    shrinks[10:, 108:148, 108:148] = np.stack(tiny)
+    recorder = Recorder(detector)
+    locate_speaker(shrinks, recorder)
+    assert any(recorder.large_only) and not any(recorder.large_only[-29:])
 
 
 def test_short_gaps_are_filled(frames, detector, mouth):
@@ -162,12 +206,12 @@ def test_a_split_becomes_a_crop_set_and_broken_clips_rejects(cropped, corpus, fr
     verify_crops(cropped)
     crops, rejects = open_crops(cropped), read_rejects(cropped).set_index("clip_id")
     assert [int(c[-5:]) for c in crops.index["clip_id"]] == [1, 3, 4, 8]
-    np.testing.assert_array_equal(crops.read([0])[0], crop_clip(frames, detector).crops)
+    np.testing.assert_array_equal(crops.read([0])[0], crop_clip(read_video(HEAD), detector).crops)
     assert crops.index["speaker"].tolist() == ["s1", "s3", "s4", "s8"]
     assert set(crops.index["word_start_s"]) == {0.4}
     assert {"detector_score", "interpolated_frames", "scale", "roll"} <= set(crops.index)
     assert crops.manifest["parameters"]["score"] == 0.6
-    assert crops.manifest["parameters"]["detect_every"] == 2  # defaults are recorded too
+    assert crops.manifest["parameters"]["detect_every"] == 3  # defaults are recorded too
     expected = {2: "only 0 of 29", 5: "20 frames decoded", 6: "cut short", 7: "no such file"}
     for number, reason in expected.items():
         found = rejects.loc[f"train/ABOUT_{number:05d}", "reason"]
@@ -198,7 +242,7 @@ def test_wrong_questions_are_answered_clearly(corpus, tmp_path):
     root, manifest = corpus
     with pytest.raises(ValueError, match=r"split 'test' \(has: train\)"):
         crop_set(manifest, "test", root, tmp_path)
-    with pytest.raises(ValueError, match="unknown crop parameter 'smooth'; known: score"):
+    with pytest.raises(ValueError, match="crop parameter 'smooth'; known: alignment, score"):
         crop_set(manifest, "train", root, tmp_path, {"smooth": 3})
 
 
@@ -206,7 +250,7 @@ def test_crops_of_older_code_are_not_kept(corpus, tmp_path, monkeypatch):
     root, manifest = corpus
     one = manifest[manifest["clip_id"] == "train/ABOUT_00001"]
     made = []
-    monkeypatch.setattr(crops_module, "read_clip", lambda p: made.append(p) or read_clip(p))
+    monkeypatch.setattr(crops_module, "read_video", lambda p: made.append(p) or read_video(p))
     crop_set(one, "train", root, tmp_path)
     crop_set(one, "train", root, tmp_path)
     assert len(made) == 1

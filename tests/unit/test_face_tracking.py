@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,9 +85,34 @@ def test_too_many_missing_frames_are_an_error_with_their_number():
 def test_gaps_are_interpolated_and_ends_replicated():
     track = Track([2, 3, 7], [face(10, 50), face(20, 50), face(60, 90)])
     filled = fill_gaps(track, 10)
-    assert filled[:, 2, 0].tolist() == [10, 10, 10, 20, 30, 40, 50, 60, 60, 60]
-    assert filled[:, 2, 1].tolist() == [50, 50, 50, 50, 60, 70, 80, 90, 90, 90]
+    x, y = filled[:, 2].T
+    known = track.frames
+    assert x[known].tolist() == track.landmarks()[:, 2, 0].tolist()
+    assert set(x[: known[0]]) <= {x[known[0]]} and set(x[known[-1] :]) == {x[known[-1]]}
+    for start, end in itertools.pairwise(known):  # no overshoot
+        for path in (x, y):
+            assert (np.diff(path[start : end + 1]) >= 0).all()
     assert filled.shape == (10, 5, 2)
+
+
+@given(
+    path=st.lists(st.floats(-100, 100), min_size=1, max_size=8),
+    first=st.integers(0, 4), step=st.integers(1, 4),
+)  # fmt: skip
+def test_gaps_neither_overshoot_nor_miss_what_is_known(path, first, step):
+    frames = [first + step * n for n in range(len(path))]
+    filled = fill_gaps(Track(frames, [face(x, 0) for x in path]), frames[-1] + 3)[:, 2, 0]
+    np.testing.assert_allclose(filled[frames], path, atol=1e-4)
+    for n, (a, b) in enumerate(itertools.pairwise(path)):
+        between = filled[frames[n] : frames[n + 1] + 1]
+        assert between.min() >= min(a, b) - 1e-3 and between.max() <= max(a, b) + 1e-3
+    assert (filled[:first] == filled[first]).all() and (filled[-3:] == filled[frames[-1]]).all()
+
+
+def test_even_movement_is_filled_exactly():
+    frames = [0, 3, 6, 9, 11]
+    filled = fill_gaps(Track(frames, [face(2.0 * n, 5) for n in frames]), 12)
+    np.testing.assert_allclose(filled[:, 2, 0], 2.0 * np.arange(12), atol=1e-5)
 
 
 @given(

@@ -1,10 +1,11 @@
 """Clips in and out of files: whole, aligned, reproducible, and clear about what is broken."""
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from visemix.media import SAMPLE_RATE, MediaError, read_clip, read_sound, write_clip
+from visemix.media import SAMPLE_RATE, MediaError, read_clip, read_sound, read_video, write_clip
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +143,63 @@ def test_real_words_can_be_read(real_clips):
         clip = read_clip(path, sound=True)
         assert clip.frames.shape == (29, 256, 256, 3), path
         assert len(clip.sound) == 18560, path
+
+
+def test_a_video_converts_on_demand(file):
+    video, frames = read_video(file), read_clip(file).frames
+    assert len(video) == len(frames) and video.fps == 25
+    np.testing.assert_array_equal(np.stack(list(video)), frames)
+    np.testing.assert_array_equal(video[-1], frames[-1])
+
+
+@pytest.mark.parametrize("kind", ["yuv420p", "yuvj420p", "yuv444p", "gray", "bgr0"])
+def test_grey_is_the_luminance_of_the_rgb_frame(tmp_path, kind):
+    """Whatever the pixel format and its range; colours here are mild enough for all of them."""
+    rng = np.random.default_rng(1)
+    picture = cv2.resize(rng.integers(60, 200, (6, 9, 3), np.uint8), (90, 50))
+    path = tmp_path / "clip.mkv"
+    codec = "mjpeg" if kind == "yuvj420p" else "ffv1"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 50, 90, kind
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            container.mux(packet)
+    video = read_video(path)
+    grey = video.grey(0)
+    assert grey.shape == (50, 90) and grey.dtype == np.uint8
+    expected = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    difference = np.abs(grey.astype(int) - expected)
+    assert difference.mean() < 1 and difference.max() <= 5  # coding and rounding
+
+
+def test_grey_of_a_real_clip(real_clips):
+    """RGB as the converter makes it is one to two levels darker: it rounds downwards."""
+    for path in (real_clips / "grid" / "brbk7n.mpg", next(real_clips.rglob("*.mp4"))):
+        video = read_video(path)
+        difference = video.grey(3) - cv2.cvtColor(video[3], cv2.COLOR_RGB2GRAY).astype(int)
+        assert 0 <= np.median(difference) <= 2 and np.abs(difference).mean() < 2.5
+
+
+def test_a_video_that_is_damaged_is_named(file, tmp_path):
+    (tmp_path / "short.mp4").write_bytes(file.read_bytes()[:-3000])
+    with pytest.raises(MediaError, match=r"short\.mp4.*replace"):
+        read_video(tmp_path / "short.mp4")
+
+
+def test_frames_that_change_their_size_are_refused(tmp_path):
+    whole = tmp_path / "two.h264"
+    for size in (64, 128):  # raw streams may be joined end to end
+        path = tmp_path / f"{size}.h264"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.height = stream.width = size
+            picture = np.full((size, size, 3), 90, np.uint8)
+            for frame in [av.VideoFrame.from_ndarray(picture, format="rgb24")] * 3:
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        with open(whole, "ab") as file:
+            file.write(path.read_bytes())
+    for read in (read_clip, read_video):
+        with pytest.raises(MediaError, match=r"two\.h264: frames change their size.*encode"):
+            read(whole)

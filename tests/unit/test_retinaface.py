@@ -1,4 +1,5 @@
 from importlib.metadata import PackageNotFoundError
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -159,3 +160,31 @@ def test_real_faces_are_found_in_every_frame(detector, real_clips):
         assert (points[:, 0, 0] < points[:, 1, 0]).all()  # eyes, image-left one first
         assert (points[:, :2, 1].max(1) < points[:, 2, 1]).all()  # above the nose
         assert (points[:, 2, 1] < points[:, 3:, 1].min(1)).all()  # above the mouth
+
+
+def same_faces(one, other):
+    assert [len(faces) for faces in one] == [len(faces) for faces in other]
+    for a, b in zip(chain(*one), chain(*other), strict=True):
+        np.testing.assert_array_equal(a.landmarks, b.landmarks)
+        np.testing.assert_array_equal(a.box, b.box)
+        assert a.score == pytest.approx(b.score, abs=1e-6)
+
+
+@pytest.mark.parametrize("side", [256, 180, 400])
+def test_large_faces_need_no_fine_level(detector, frames, side):
+    pictures = [cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in frames[::6]]
+    found = detector.detect(pictures)
+    assert min((f.box[2:] - f.box[:2]).min() for f in chain(*found)) > retinaface.LARGE_FACE
+    same_faces(found, detector.detect(pictures, large_only=True))
+
+
+def test_small_faces_do_need_it(detector, frames):
+    pictures = [cv2.resize(f, (48, 48), interpolation=cv2.INTER_AREA) for f in frames[::6]]
+    assert all(detector.detect(pictures))
+    assert not any(detector.detect(pictures, large_only=True))
+
+
+def test_large_real_faces_need_no_fine_level(detector, real_clips):
+    for name in ("lbax4n", "s1_lbaq6p"):
+        some = read_clip(real_clips / "grid" / f"{name}.mpg").frames[::9]
+        same_faces(detector.detect(some), detector.detect(some, large_only=True))

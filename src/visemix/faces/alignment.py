@@ -1,11 +1,13 @@
 """Similarity alignment of a face to the mean face, and the mouth crop cut from it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from visemix.media import Video
 
 # RetinaFace's five points of an upright mean face: image-left and image-right eye, nose, mouth
 # corners. The middle between the mouth corners is the origin, and the distance to it from the
@@ -16,6 +18,9 @@ MEAN_FACE = np.array(
 )
 CROP_SIZE = 96
 EYE_TO_MOUTH = 48.0
+# Where LRW's 256x256 frames show the mouth (Feng et al., arXiv 2011.07557, and the code with it).
+FIXED_FRAME = (256, 256)  # height, width
+FIXED_CROP = np.s_[115:211, 79:175]  # rows, columns
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,11 @@ def align(
 
 
 def cut(
-    frames: np.ndarray | Sequence[np.ndarray], alignment: Alignment, size: int = CROP_SIZE
+    frames: Video | np.ndarray | Sequence[np.ndarray], alignment: Alignment, size: int = CROP_SIZE
 ) -> np.ndarray:
-    """Grey mouth crops (T, size, size) uint8 from frames (T, H, W, 3) uint8 RGB.
+    """Grey mouth crops (T, size, size) uint8 from a Video or from frames (T, H, W, 3) uint8 RGB.
 
-    One grey conversion and one warp a frame; the frame's edge is replicated outwards. A face that
+    One warp a frame; the frame's edge is replicated outwards. A face that
     is larger than the crop is warped onto a grid n times finer and averaged n by n (the same n for
     the whole clip), which prevents aliasing and costs the same for every frame size.
     """
@@ -71,9 +76,9 @@ def cut(
     matrices = _to_cv2(alignment.matrices, finer)
     interpolation = cv2.INTER_LINEAR if finer > 1 else cv2.INTER_CUBIC
     crops = np.empty((len(frames), size, size), np.uint8)
-    for crop, frame, matrix in zip(crops, frames, matrices, strict=True):
+    for crop, grey, matrix in zip(crops, _grey(frames), matrices, strict=True):
         warped = cv2.warpAffine(
-            cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY),
+            grey,
             matrix,
             (size * finer, size * finer),
             flags=interpolation,
@@ -83,6 +88,28 @@ def cut(
             warped = cv2.resize(warped, (size, size), interpolation=cv2.INTER_AREA)
         crop[:] = warped
     return crops
+
+
+def cut_fixed(frames: Video | np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    """The fixed crop of LRW: grey (T, 96, 96) uint8 from a Video or frames (T, 256, 256, 3) RGB.
+
+    Rows 115 to 210 and columns 79 to 174 of each frame, as they are. Raises ValueError for frames
+    of another size, in which that square has no meaning.
+    """
+    if (size := tuple(np.shape(frames[0])[:2])) != FIXED_FRAME:
+        raise ValueError(
+            f"frames are {size[1]}x{size[0]}; the fixed crop is defined for LRW's 256x256 only, "
+            "take crops.alignment: retinaface"
+        )
+    return np.stack([grey[FIXED_CROP] for grey in _grey(frames)])
+
+
+def _grey(frames: Video | Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Each frame (H, W) uint8: the decoder's own luminance of a Video, otherwise that of RGB."""
+    if isinstance(frames, Video):
+        yield from map(frames.grey, range(len(frames)))
+    else:
+        yield from (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames)
 
 
 def _to_cv2(matrices: np.ndarray, finer: int) -> np.ndarray:

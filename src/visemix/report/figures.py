@@ -92,6 +92,19 @@ def contact_sheet(rows: list[tuple[str, np.ndarray]], every: int = 2) -> bytes:
     return _png(figure)
 
 
+def score_distribution(scores: dict[str, np.ndarray]) -> bytes:
+    """Share of each set's clips whose mean detector score is at most that (0..1)."""
+    figure, axes = plt.subplots(figsize=(6, 3))
+    for name, values in scores.items():
+        values = np.sort(values)
+        axes.step(values, 100 * np.arange(1, len(values) + 1) / len(values), where="post",
+                  label=f"{name}, {len(values)} clips")  # fmt: skip
+    axes.set(xlabel="mean detector score of a clip", ylabel="clips at or below (%)", ylim=(0, 102))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+    return _png(figure)
+
+
 def confusion_matrix(predictions: pd.DataFrame, words: list[str]) -> bytes:
     """Share of each word's clips (rows) that were read as each word (columns), in per cent.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from visemix.clips.shards import open_crops
 from visemix.evaluation.resolution import compare_rows
 from visemix.papers.cells import evaluation_folder, read_paper, resolve_run, run_names, table_names
-from visemix.report import figures
+from visemix.report import figures, quality
 from visemix.report.tables import controls, read_predictions, resolution, seed_variance, summarise
 from visemix.run.atomic import atomic_path
 from visemix.run.parameters import flatten
@@ -38,6 +38,7 @@ def write_report(path: str | Path, parameters: dict) -> None:
         data=_data(parameters),
         papers=[_paper(name, parameters) for name in parameters["papers"]],
         sheet=_embed(_contact_sheet(parameters)),
+        quality=_quality(parameters),
         environment=environment(),
     )
     with atomic_path(path) as temporary:
@@ -89,6 +90,14 @@ def _data(parameters: dict) -> list[dict]:
         }
     )
     return rows
+
+
+def _quality(parameters: dict) -> dict:
+    """How well the faces were found: a row a set, the scores' distribution, the worst clips."""
+    sets = quality.crop_sets(parameters["corpus"]["name"], parameters["synthesis"]["generator"])
+    pictures = {"scores": quality.score_figure(sets), "worst": quality.worst_sheet(sets)}
+    pictures = {name: png and _embed(png) for name, png in pictures.items()}
+    return {"rows": quality.quality_rows(sets)} | pictures
 
 
 def _n_validation(parameters: dict) -> int:

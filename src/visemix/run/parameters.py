@@ -45,6 +45,7 @@ class Corpus(Section):
 
 
 class Crops(Section):
+    alignment: Literal["retinaface", "fixed"]
     score: Share
     detect_every: PositiveInt
     longest_side: Annotated[int, Field(ge=64)]

@@ -1,0 +1,68 @@
+"""Quality of the crop sets, for the report: how surely faces were found, which clips are worst."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from visemix.clips.shards import CropSet, open_crops, read_rejects
+from visemix.report import figures
+
+WORST = 3  # clips of each set on the contact sheet
+
+
+def crop_sets(corpus: str, generator: str, folder: str | Path = "data/crops") -> dict[str, CropSet]:
+    """The crop sets of a run by the name the report gives them."""
+    names = {f"{corpus} {split}": f"{corpus}-{split}" for split in ("train", "val", "test")}
+    names[f"synthetic ({generator})"] = f"{corpus}-{generator}"
+    return {name: open_crops(Path(folder) / path) for name, path in names.items()}
+
+
+def quality_rows(sets: dict[str, CropSet]) -> list[dict]:
+    """A row a set: clips, clips cropped, share of frames with a face, score quantiles, rejects.
+
+    `scores` (least, 5%, median) is None where no detector was asked or nothing was cropped;
+    `frames_found` is per cent of the cropped clips' frames; `reasons` are (reason, clips) pairs,
+    the most frequent first.
+    """
+    rows = []
+    for name, crops in sets.items():
+        index, rejects = crops.index, read_rejects(crops.folder)
+        scores, frames = scores_of(index), int(index["length"].sum())
+        missing = index["interpolated_frames"].sum() if "interpolated_frames" in index else 0
+        rows.append(
+            {
+                "name": name,
+                "clips": len(index) + len(rejects),
+                "cropped": len(index),
+                "frames": frames,
+                "frames_found": 100 * (1 - missing / frames) if frames else None,
+                "scores": np.quantile(scores, [0, 0.05, 0.5]).tolist() if len(scores) else None,
+                "reasons": Counter(rejects["reason"]).most_common(),
+            }
+        )
+    return rows
+
+
+def scores_of(index: pd.DataFrame) -> np.ndarray:
+    """Mean detector score of each clip; empty for sets that were cut without a detector."""
+    return index["detector_score"].to_numpy(float) if "detector_score" in index else np.empty(0)
+
+
+def score_figure(sets: dict[str, CropSet]) -> bytes | None:
+    """The distribution of the scores of all sets, or None where no set has any."""
+    scores = {name: scores_of(crops.index) for name, crops in sets.items()}
+    scores = {name: values for name, values in scores.items() if len(values)}
+    return figures.score_distribution(scores) if scores else None
+
+
+def worst_sheet(sets: dict[str, CropSet], clips: int = WORST) -> bytes | None:
+    """Crops of the worst-scored clips of each set, the worst first; None where there are none."""
+    rows = []
+    for crops in sets.values():
+        scores = scores_of(crops.index)
+        for row in np.argsort(scores, kind="stable")[:clips]:
+            title = f"{crops.index.clip_id.iloc[row]}\nscore {scores[row]:.4f}"
+            rows += [(title, clip) for clip in crops.read([row])]
+    return figures.contact_sheet(rows) if rows else None
