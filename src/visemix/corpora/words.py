@@ -25,14 +25,19 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from visemix.corpora import grid
+from visemix.corpora import grid, lrs
 from visemix.corpora.lrw import FPS, FRAMES
 from visemix.corpora.sentences import TimedWord, Transcript
 from visemix.media import SAMPLE_RATE, MediaError, read_clip, write_clip
 from visemix.run.atomic import atomic_path
 from visemix.run.processes import ordered_map
 
-CORPORA = {"grid": grid}
+# name -> (scan, read_transcript) of corpora of sentences
+CORPORA = {
+    "grid": (grid.scan, grid.read_transcript),
+    "lrs2": (partial(lrs.scan, corpus="lrs2"), lrs.read_transcript),
+    "lrs3": (partial(lrs.scan, corpus="lrs3"), lrs.read_transcript),
+}
 _SAMPLES = SAMPLE_RATE // int(FPS)  # of sound in a frame
 
 
@@ -241,11 +246,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = {name: value for name, value in given.items() if value is not None}
     if given and chosen.corpus != "grid":
         parser.error(f"--{next(iter(given)).replace('_', '-')} is for grid only")
-    module = CORPORA[chosen.corpus]
+    scan, read_transcript = CORPORA[chosen.corpus]
     try:
-        manifest = module.scan(chosen.sentences, workers=chosen.workers, **given)
+        manifest = scan(chosen.sentences, workers=chosen.workers, **given)
         table = cut_words(
-            manifest, chosen.sentences, module.read_transcript, chosen.folder, chosen.words,
+            manifest, chosen.sentences, read_transcript, chosen.folder, chosen.words,
             chosen.min_letters, chosen.max_repeated, chosen.workers,
         )  # fmt: skip
     except (ValueError, OSError) as error:
