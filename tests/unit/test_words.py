@@ -173,6 +173,23 @@ def test_refusals(manifest, sentences, cut_corpus):
         cut(manifest.iloc[:0], sentences, cut_corpus)
 
 
+def test_speakers_held_out_for_validation(manifest):
+    speakers = [f"p{n}" for n in range(400)] + ["", "t"]
+    many = manifest.iloc[[0] * len(speakers)].assign(
+        clip_id=[f"c{n}" for n in range(len(speakers))],
+        speaker=speakers,
+        split=["train"] * 401 + ["test"],
+    )
+    split = words.hold_out(many, 0.25).set_index("speaker")["split"]
+    assert 70 < (split == "val").sum() < 130  # 100 expected
+    assert split[""] == "train" and split["t"] == "test"
+    assert split.equals(words.hold_out(many.iloc[::-1], 0.25).set_index("speaker")["split"][::-1])
+    assert not split.equals(words.hold_out(many, 0.25, seed=1).set_index("speaker")["split"])
+    assert words.hold_out(many, 0)["split"].equals(many["split"])
+    with pytest.raises(ValueError, match=r"the share to hold out is 1\.5"):
+        words.hold_out(many, 1.5)
+
+
 def test_the_command(sentences, tmp_path, capsys):
     arguments = ["grid", str(sentences), str(tmp_path / "words"), "--words", "six", "blue"]
     speakers = ["--test-speakers", "s5", "--val-speakers", "s1"]

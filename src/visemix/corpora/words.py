@@ -16,6 +16,7 @@ picture that stands still tells where in the sentence the word was, which LRW ne
 import argparse
 import os
 import sys
+import zlib
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -38,6 +39,7 @@ CORPORA = {
     "lrs2": (partial(lrs.scan, corpus="lrs2"), lrs.read_transcript),
     "lrs3": (partial(lrs.scan, corpus="lrs3"), lrs.read_transcript),
 }
+_VAL_SHARE = "share of the training speakers to use for validation (LRS3 has no such split)"
 _SAMPLES = SAMPLE_RATE // int(FPS)  # of sound in a frame
 
 
@@ -98,6 +100,20 @@ def cut_words(
     with atomic_path(folder / "speakers.csv") as temporary:
         made.to_csv(temporary, index=False)
     return table
+
+
+def hold_out(manifest: pd.DataFrame, share: float, seed: int = 0) -> pd.DataFrame:
+    """The manifest with about that share (0..1) of the training speakers in the split val instead.
+
+    For corpora without a validation split. Whose speaker is unknown stays in training. Who is held
+    out depends on the speaker's name and the seed only. Raises ValueError for another share.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"the share to hold out is {share}; give 0 or more, and less than 1")
+    limit = share * 2**32
+    held = manifest["speaker"].map(lambda name: zlib.crc32(f"{seed} {name}".encode()) < limit)
+    moved = held & (manifest["speaker"] != "") & (manifest["split"] == "train")
+    return manifest.assign(split=manifest["split"].mask(moved, "val"))
 
 
 def window(start: float, end: float) -> int:
@@ -240,6 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--max-repeated", type=int, default=4, help="frames of 29 (default: 4)")
     parser.add_argument("--test-speakers", nargs="+", help="GRID only; default: s1 s2 s20 s22")
     parser.add_argument("--val-speakers", nargs="+", help="GRID only; default: s3 s4")
+    parser.add_argument("--val-share", type=float, default=0.0, help=_VAL_SHARE)
     parser.add_argument("--workers", type=int, default=1, help="processes")
     chosen = parser.parse_args(arguments)
     given = {name: getattr(chosen, name) for name in ("test_speakers", "val_speakers")}
@@ -249,6 +266,7 @@ def main(arguments: list[str] | None = None) -> int:
     scan, read_transcript = CORPORA[chosen.corpus]
     try:
         manifest = scan(chosen.sentences, workers=chosen.workers, **given)
+        manifest = hold_out(manifest, chosen.val_share)
         table = cut_words(
             manifest, chosen.sentences, read_transcript, chosen.folder, chosen.words,
             chosen.min_letters, chosen.max_repeated, chosen.workers,
