@@ -38,7 +38,7 @@ SOURCE = Source(
 # validation are our choice: nobody names any.
 TEST_SPEAKERS = ("s1", "s2", "s20", "s22")
 VAL_SPEAKERS = ("s3", "s4")
-UNITS_PER_SECOND = 25_000  # an .align counts 1000 for a video frame of 40 ms
+UNITS_PER_SECOND = 25_000  # an .align counts samples of 25 kHz sound: 1000 to a video frame
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _GRAMMAR = (

@@ -214,17 +214,19 @@ def _cut_sentence(root: Path, folder: Path, cuts: list[Cut]) -> list[Cut]:
     missing = [cut for cut in cuts if cut.clip_id and not _is_there(folder, cut)]
     if not missing:
         return cuts
+    for cut in missing:  # what lies there is half a clip, or of another sentence
+        for suffix in (".txt", ".mp4"):
+            _clip_path(folder, cut).with_suffix(suffix).unlink(missing_ok=True)
     path = root / missing[0].media
     try:
         clip = read_clip(path, sound=True)
     except MediaError as error:
-        return [_rejected(cut, str(error).replace(str(path), cut.media)) for cut in cuts]
+        return _rejected(cuts, missing, str(error).replace(str(path), missing[0].media))
     if len(clip.frames) != missing[0].n_frames:
-        reason = f"{len(clip.frames)} frames decoded, the manifest says {missing[0].n_frames}"
-        return [_rejected(cut, reason) for cut in cuts]
+        found, told = len(clip.frames), missing[0].n_frames
+        return _rejected(cuts, missing, f"{found} frames decoded, the manifest says {told}")
     for cut in missing:
         target = _clip_path(folder, cut)
-        target.with_suffix(".txt").unlink(missing_ok=True)
         frames, sound = take(clip.frames, clip.sound, cut.first_frame)
         write_clip(target, frames, sound)
         with atomic_path(target.with_suffix(".txt")) as temporary:  # last: it says all is there
@@ -235,11 +237,13 @@ def _cut_sentence(root: Path, folder: Path, cuts: list[Cut]) -> list[Cut]:
 def _is_there(folder: Path, cut: Cut) -> bool:
     path = _clip_path(folder, cut)
     details = path.with_suffix(".txt")
-    return path.is_file() and details.is_file() and details.read_text() == _details(cut)
+    if not (path.is_file() and details.is_file()):
+        return False
+    return details.read_text(encoding="utf-8", errors="replace") == _details(cut)
 
 
-def _rejected(cut: Cut, reason: str) -> Cut:
-    return replace(cut, clip_id="", reason=reason) if cut.clip_id else cut
+def _rejected(cuts: list[Cut], failed: list[Cut], reason: str) -> list[Cut]:
+    return [replace(cut, clip_id="", reason=reason) if cut in failed else cut for cut in cuts]
 
 
 def main(arguments: list[str] | None = None) -> int:
