@@ -33,6 +33,6 @@ rule manifest:
     threads: 64
     params:
         corpus=PARAMETERS["corpus"],
-        code=code_digest("corpora.lrw", "corpora.manifest", "media"),
+        code=code_digest("corpora.lrw", "corpora.header", "corpora.manifest", "media"),
     script:
         SCRIPTS / "manifest.py"

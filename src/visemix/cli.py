@@ -12,12 +12,33 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("record", help="record a finished run with DVC, push it to a remote if any")
     commands.add_parser("restore", help="bring back a recorded run in a fresh clone and check it")
+    corpora = commands.add_parser("corpora", help="scan corpora, print what is there and missing")
+    corpora.add_argument("roots", nargs="+", help="root of a corpus, or a folder of such roots")
+    corpora.add_argument("--workers", type=int, default=1, help="processes")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "corpora":
+            return _print_corpora(chosen.roots, chosen.workers)
         {"record": record, "restore": restore}[chosen.command]()
     except RecordError as error:
         print(f"visemix {chosen.command}: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _print_corpora(roots: list[str], workers: int) -> int:
+    """Print the table of corpora; 1 where there is none."""
+    from visemix.corpora.found import corpora_table  # pandas and PyAV: slow to import
+
+    try:
+        table = corpora_table(roots, workers)
+    except FileNotFoundError as error:
+        print(f"visemix corpora: {error}", file=sys.stderr)
+        return 1
+    if table.empty:
+        print(f"visemix corpora: no known corpus in {', '.join(roots)}", file=sys.stderr)
+        return 1
+    print(table.to_string(index=False, justify="left"))
     return 0
 
 

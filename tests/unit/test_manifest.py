@@ -48,6 +48,16 @@ def test_equal_manifests_give_equal_bytes(tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_a_manifest_of_sentences_has_a_text_instead_of_labels(tmp_path):
+    frame = manifest_frame([(*row(label=""), "BIN BLUE")], text=True)
+    write_manifest(frame, tmp_path / "grid.parquet")
+    pd.testing.assert_frame_equal(read_manifest(tmp_path / "grid.parquet"), frame)
+    with pytest.raises(ManifestError, match="label and text, or media, are empty"):
+        check_manifest(manifest_frame([(*row(label=""), "")], text=True))
+    with pytest.raises(ManifestError, match="column text holds int64"):
+        check_manifest(frame.assign(text=1))
+
+
 def test_unknown_word_times_and_empty_table_are_allowed():
     check_manifest(manifest_frame([row(word_start_s=math.nan, word_end_s=math.nan)]))
     check_manifest(manifest_frame([]))
@@ -69,7 +79,7 @@ def test_rejected_rows_need_a_reason_but_no_facts():
         ({"status": "rejected"}, "without a reason"),
         ({"reason": "cut short"}, "a reason is given"),
         ({"split": "dev"}, "split is none of"),
-        ({"label": ""}, "label or media is empty"),
+        ({"label": ""}, "label and text, or media, are empty"),
         ({"media": "/data/a.mp4"}, "not relative"),
         ({"n_frames": 0}, "n_frames or fps"),
         ({"fps": 0.0}, "n_frames or fps"),

@@ -29,22 +29,29 @@ COLUMNS = {
     "status": "text",
     "reason": "text",
 }
+# columns that a manifest may have after these; corpora of sentences have their words in `text`
+OPTIONAL_COLUMNS = {"text": "text"}
 
 
 class ManifestError(ValueError):
     """A manifest breaks its contract; the message lists what is wrong, with examples."""
 
 
-def manifest_frame(rows: Iterable[tuple]) -> pd.DataFrame:
-    """A manifest from tuples in the order of COLUMNS, with the right column types."""
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
-    return frame.astype({c: "str" if kind == "text" else kind for c, kind in COLUMNS.items()})
+def manifest_frame(rows: Iterable[tuple], text: bool = False) -> pd.DataFrame:
+    """A manifest from tuples in the order of COLUMNS, with the right column types.
+
+    With `text`, for corpora of sentences, each tuple ends with what is said.
+    """
+    columns = COLUMNS | (OPTIONAL_COLUMNS if text else {})
+    frame = pd.DataFrame(list(rows), columns=list(columns))
+    return frame.astype({c: "str" if kind == "text" else kind for c, kind in columns.items()})
 
 
 def write_manifest(frame: pd.DataFrame, path: str | PathLike) -> None:
     """Check the manifest and write it as Parquet, sorted by clip_id. Raises ManifestError."""
     check_manifest(frame)
-    frame = frame[list(COLUMNS)].sort_values("clip_id", ignore_index=True)
+    columns = [*COLUMNS, *(c for c in OPTIONAL_COLUMNS if c in frame.columns)]
+    frame = frame[columns].sort_values("clip_id", ignore_index=True)
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False)
 
@@ -68,13 +75,14 @@ def read_manifest(path: str | PathLike) -> pd.DataFrame:
 def check_manifest(frame: pd.DataFrame) -> None:
     """Raise ManifestError, naming all that is wrong at once, if `frame` is not a manifest."""
     missing = [c for c in COLUMNS if c not in frame.columns]
-    unknown = [c for c in frame.columns if c not in COLUMNS]
+    known = COLUMNS | OPTIONAL_COLUMNS
+    unknown = [c for c in frame.columns if c not in known]
     if missing or unknown:
         raise ManifestError(f"columns missing: {missing}, unknown: {unknown}")
     problems = [
         f"column {column} holds {frame[column].dtype}, not {kind}"
-        for column, kind in COLUMNS.items()
-        if not _is_kind(frame[column], kind)
+        for column, kind in known.items()
+        if column in frame.columns and not _is_kind(frame[column], kind)
     ]
     if not problems:  # what the values say can only be asked of the right types
         for what, wrong in _rules(frame):
@@ -103,7 +111,10 @@ def _rules(frame: pd.DataFrame):
     yield "rejected without a reason", (frame["status"] == "rejected") & (frame["reason"] == "")
     yield "status ok but a reason is given", ok & (frame["reason"] != "")
     yield f"split is none of {SPLITS}", ok & ~frame["split"].isin(SPLITS)
-    yield "label or media is empty", ok & ((frame["label"] == "") | (frame["media"] == ""))
+    unlabelled = frame["label"] == ""
+    if "text" in frame.columns:
+        unlabelled &= frame["text"] == ""
+    yield "label and text, or media, are empty", ok & (unlabelled | (frame["media"] == ""))
     yield "media is not relative to the corpus root", frame["media"].str.startswith("/")
     yield "n_frames or fps is not positive", ok & ~((frame["n_frames"] > 0) & (frame["fps"] > 0))
     yield "sha256 is not 64 hexadecimal digits", ok & ~frame["sha256"].str.fullmatch("[0-9a-f]{64}")

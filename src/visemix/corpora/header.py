@@ -1,0 +1,28 @@
+"""What the header and the packets of a video file tell, without decoding a frame."""
+
+import io
+
+import av
+
+
+class NoVideoError(ValueError):
+    """A media file has no video stream."""
+
+
+def read_header(content: bytes) -> tuple[int, int, float]:
+    """Whole video packets, frames that the header announces (0: none), and frames a second.
+
+    `content` is the file's content. Raises av.FFmpegError for what is no media file, and
+    NoVideoError.
+    """
+    with av.open(io.BytesIO(content)) as container:
+        if not container.streams.video:
+            raise NoVideoError("no video stream")
+        video = container.streams.video[0]
+        whole = sum(1 for p in container.demux(video) if p.size and not p.is_corrupt)
+        return whole, video.frames, float(video.average_rate or 0)
+
+
+def plain(error: Exception) -> str:
+    """The error without FFmpeg's number and place holder, which say nothing to a reader."""
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,161 @@
+"""What corpora of sentences share: words with times, and the scan of clips into a manifest.
+
+A corpus module lists its clips as `Entry`s and reads the transcript of one of them; everything
+else (header, checksum, plausibility of the times, rejected rows) is done here, once.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import nan
+from pathlib import Path
+
+import av
+import pandas as pd
+from tqdm import tqdm
+
+from visemix.corpora.header import NoVideoError, plain, read_header
+from visemix.corpora.manifest import SPLITS, check_manifest, manifest_frame
+from visemix.run.atomic import sha256_bytes
+from visemix.run.processes import ordered_map
+
+FPS = 25.0
+_CHUNK = 64  # clips that a process scans at a time
+
+
+class TranscriptError(ValueError):
+    """A transcript is missing or breaks its format; the message says what and where."""
+
+
+@dataclass(frozen=True)
+class TimedWord:
+    """A word and when it is said, in seconds from the clip's first frame."""
+
+    word: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What is said in a clip; `words` is empty where no times are known."""
+
+    text: str
+    words: tuple[TimedWord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A clip as the folders of its corpus tell of it; `media` is relative to the corpus root."""
+
+    clip_id: str
+    split: str
+    media: str
+    speaker: str = ""
+    complaint: str = ""  # why the clip cannot be used, where the folders tell already
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a corpus comes from and how large it is."""
+
+    title: str
+    where: str
+    licence: str
+    expected: Mapping[str, int]  # clips by split, as published; empty where none are published
+
+
+def scan_entries(
+    root: Path,
+    corpus: str,
+    entries: Sequence[Entry],
+    read_transcript: Callable[[Path, str], Transcript],
+    workers: int = 1,
+) -> pd.DataFrame:
+    """Manifest (with `text`) of the clips, sorted by clip_id.
+
+    read_transcript(root, media) raises TranscriptError. Headers are read and packets counted, but
+    no frame is decoded. What is wrong with a clip makes it a rejected row with a reason.
+    """
+    entries = sorted(entries, key=lambda entry: entry.clip_id)
+    chunks = [entries[i : i + _CHUNK] for i in range(0, len(entries), _CHUNK)]
+    rows = ordered_map(partial(_rows, root, corpus, read_transcript), chunks, workers)
+    progress = tqdm(rows, "scan", len(chunks), unit="chunk", disable=None)
+    manifest = manifest_frame((row for chunk in progress for row in chunk), text=True)
+    check_manifest(manifest)
+    return manifest
+
+
+def missing_clips(manifest: pd.DataFrame, source: Source) -> list[str]:
+    """What a manifest lacks of the published counts, one line a split, with the remedy."""
+    found = manifest["split"].value_counts()
+    lines = [
+        f"{split}: {found.get(split, 0):,} of {count:,} clips"
+        for split, count in source.expected.items()
+        if found.get(split, 0) < count
+    ]
+    return [*lines, f"get {source.title} from {source.where}"] if lines else []
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted by name, without hidden ones."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _rows(root: Path, corpus: str, read_transcript, entries) -> list[tuple]:
+    rows = []
+    for entry in entries:
+        facts = {"n_frames": 0, "fps": 0.0, "sha256": "", "text": ""}
+        reason = next(_complaints(root, entry, read_transcript, facts), "")
+        rows.append(
+            (entry.clip_id, corpus, entry.split, "", entry.media)
+            + (facts["n_frames"], facts["fps"], nan, nan, entry.speaker, facts["sha256"])
+            + ("rejected" if reason else "ok", reason, facts["text"])
+        )
+    return rows
+
+
+def _complaints(root: Path, entry: Entry, read_transcript, facts: dict) -> Iterator[str]:
+    """What is wrong with a clip, in the order of looking; fills `facts` on the way."""
+    if entry.complaint:
+        yield entry.complaint
+    if entry.split not in SPLITS:
+        yield f"the split {entry.split!r} is none of {', '.join(SPLITS)}"
+    name = os.path.basename(entry.media)
+    try:
+        content = (root / entry.media).read_bytes()
+        facts["sha256"] = sha256_bytes(content)
+        facts["n_frames"], announced, facts["fps"] = read_header(content)
+    except FileNotFoundError:
+        yield f"{name} is missing"
+    except (av.FFmpegError, NoVideoError) as error:
+        yield f"{name} cannot be read, it is cut short or damaged ({plain(error)})"
+    if facts["n_frames"] < announced:
+        yield f"{name} is cut short: {facts['n_frames']} of {announced} frames are there"
+    if not facts["n_frames"]:
+        yield f"{name} holds no frame"
+    if abs(facts["fps"] - FPS) > 0.01:
+        yield f"{facts['fps']:.3f} frames a second instead of {FPS:g}"
+    try:
+        transcript = read_transcript(root, entry.media)
+    except TranscriptError as error:
+        yield str(error)
+    facts["text"] = transcript.text
+    if not transcript.text:
+        yield "the transcript is empty"
+    yield from _wrong_times(transcript.words, facts["n_frames"] / FPS)
+
+
+def _wrong_times(words: Sequence[TimedWord], length: float) -> Iterator[str]:
+    """`length`: of the clip, in seconds. The ends of last words may lie a little behind it."""
+    earlier = 0.0
+    for word in words:
+        times = f"{word.word!r} is timed {word.start:g} to {word.end:g} s"
+        if not 0 <= word.start < word.end:  # also refuses nan
+            yield f"{times}: not 0 <= start < end"
+        if word.start >= length:
+            yield f"{times}, but the clip ends at {length:g} s"
+        if word.start < earlier:
+            yield f"{times}, but the word before it starts at {earlier:g} s"
+        earlier = word.start
