@@ -32,6 +32,7 @@ wildcard_constraints:
 include: "rules/corpus.smk"
 include: "rules/crops.smk"
 include: "rules/visemes.smk"
+include: "rules/pose.smk"
 include: "rules/synthesis.smk"
 include: "rules/mixing.smk"
 include: "rules/training.smk"

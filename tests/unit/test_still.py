@@ -4,7 +4,7 @@ import pytest
 from visemix.heads.articulation import Style, unit_weights
 from visemix.heads.articulation import curves as articulate
 from visemix.heads.fit import Fit, fit_five_points
-from visemix.heads.model import FIVE_POINTS, load_head, rotation
+from visemix.heads.model import FIVE_POINTS, load_head
 from visemix.heads.still import MOUTH_UNITS, draw_still, prepare_still
 
 
@@ -16,8 +16,7 @@ def head():
 def make_fit(head, pose=(0.1, -0.05, 0.08), scale=75.0):
     coefficients = np.zeros(head.n_pcs)
     coefficients[:3] = 0.8, -0.6, 0.5
-    matrix = rotation(*pose)[0]
-    return Fit(head.shape(coefficients), matrix, scale, np.array([128.0, 110.0]))
+    return Fit(head.shape(coefficients), np.array(pose), scale, np.array([128.0, 110.0]))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """From video to 96x96 grey mouth crops: one clip, or one split of a corpus."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from inspect import signature
@@ -172,32 +172,37 @@ def crop_set(
     parameters: dict | None = None,
     workers: int = 1,
     clips_per_shard: int = CLIPS_PER_SHARD,
+    crop: Callable[..., MouthCrops] = crop_clip,
+    columns: Sequence[str] = (),
+    code: Sequence[str] = (),
 ) -> None:
     """Crop all clips of a split into a crop set at `folder` (see clips.shards).
 
     `parameters`: keyword arguments of crop_clip, the rest at their defaults; all are kept in the
-    set's manifest. Clips without usable video or face become rejects with a reason and stop
-    nothing; clips that the manifest rejected are rejects here too, so that none is lost from a
-    test set. Equal input gives equal bytes whatever the number of `workers` (processes of one
-    thread each); a run that was killed goes on at its last whole shard. Raises ValueError for an
-    unknown parameter or a split without clips.
+    set's manifest. Another `crop` than crop_clip gets the clip's values in `columns` of the
+    manifest after the detector, and `code` names the modules it is made of (see code_digest).
+    Clips without usable video or face become rejects with a reason and stop nothing; clips that the
+    manifest rejected are rejects here too, so that none is lost from a test set. Equal input gives
+    equal bytes whatever the number of `workers` (processes of one thread each); a run that was
+    killed goes on at its last whole shard. Raises ValueError for an unknown parameter or a split
+    without clips.
     """
     parameters = _all_parameters(parameters or {})
     clips = manifest[manifest["split"] == split]
     if not (clips["status"] == "ok").any():
         known = ", ".join(sorted(set(manifest["split"])))
         raise ValueError(f"the manifest has no accepted clip in the split {split!r} (has: {known})")
-    plan = clips[[*_PLAN_COLUMNS]]
+    plan = clips[[*_PLAN_COLUMNS, *columns]]
     # The digest of the code is part of what a shard was made from: no crops of older code stay.
-    looks = parameters["alignment"] == "retinaface"
+    looks = parameters["alignment"] == "retinaface" or crop is not crop_clip
     recorded = {"detector": "retinaface-mobilenet0.25", "weights_sha256": WEIGHTS_SHA256}
     recorded = recorded if looks else {"detector": None}
-    recorded["code"] = code_digest("faces", "media", "clips.shard_writer")
+    recorded["code"] = code_digest("faces", "media", "clips.shard_writer", *code)
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
-        crop = partial(_crop_one, Path(media_root), parameters)
+        work = partial(_crop_one, Path(media_root), crop, looks, parameters)
         tasks = rows.itertuples(index=False, name=None)
-        records = ordered_map(crop, tasks, workers, _detector if looks else None, _crashed)
+        records = ordered_map(work, tasks, workers, _detector if looks else None, _crashed)
         return tqdm(records, f"crop {split}", len(rows), unit="clip", disable=None)
 
     size = (parameters["size"],) * 2
@@ -228,8 +233,10 @@ def _detector() -> RetinaFace:
     return RetinaFace(threads=1)
 
 
-def _crop_one(media_root: Path, parameters: dict, row: tuple) -> CropRecord:
-    clip = dict(zip(_PLAN_COLUMNS, row, strict=True))
+def _crop_one(
+    media_root: Path, crop: Callable[..., MouthCrops], looks: bool, parameters: dict, row: tuple
+) -> CropRecord:
+    clip = dict(zip(_PLAN_COLUMNS, row, strict=False))
     path = media_root / clip["media"]
     common = {name: clip[name] for name in _PLAN_COLUMNS[:5]}
     if clip["status"] == "rejected":
@@ -244,8 +251,8 @@ def _crop_one(media_root: Path, parameters: dict, row: tuple) -> CropRecord:
         reason = f"{len(frames)} frames decoded, the manifest says {clip['n_frames']}"
         return CropRecord(**common, crops=None, reason=reason)
     try:
-        detector = _detector() if parameters["alignment"] == "retinaface" else None
-        mouth = crop_clip(frames, detector, **parameters)
+        detector = _detector() if looks else None
+        mouth = crop(frames, detector, *row[len(_PLAN_COLUMNS) :], **parameters)
     except CropError as error:
         return CropRecord(**common, crops=None, reason=str(error))
     return CropRecord(**common, crops=mouth.crops, quality=mouth.quality)

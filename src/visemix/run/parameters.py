@@ -67,6 +67,13 @@ class Visemes(Section):
     pronunciations: str | None
 
 
+class Pose(Section):
+    angles: Annotated[list[Annotated[float, Field(gt=0, le=90)]], Field(min_length=1)]
+    untouched_share: Share
+    two_axes_share: Share
+    seed: Annotated[int, Field(ge=0)]
+
+
 class Synthesis(Section):
     generator: Literal["portrait"]
     portraits: str
@@ -160,6 +167,7 @@ class Parameters(Section):
     corpus: Corpus
     crops: Crops
     visemes: Visemes
+    pose: Pose
     synthesis: Synthesis
     mixing: Mixing
     model: Model

@@ -90,9 +90,12 @@ def make_clip(
     word: str,
     rng: np.random.Generator,
     size: int = IMAGE_SIZE,
+    turn: tuple[float, float] = (0.0, 0.0),
 ) -> MadeClip:
     """Let `speaker` say `word` in a random carrier, scene and framing.
 
+    `turn`: yaw and pitch in radians by which the head is turned further in every frame; all else
+    is as without it, which is what pose augmentation is measured against.
     Raises heads.speech.SpeechError if the word cannot be spoken.
     """
     head = renderer.head
@@ -100,6 +103,7 @@ def make_clip(
     weights = speech_weights(spoken, head.unit_names, speaker.style)
     add_upper_face(weights, head.unit_names, speaker.eyelid, rng)
     motion = random_motion(rng, CLIP_FRAMES, size)
+    motion.pose[:, :2] += turn
     frames, xy = renderer.render(
         renderer.person(speaker.identity, speaker.look),
         weights,

@@ -1,0 +1,60 @@
+# The pose-augmented test set (LipGen's Table II): draw angles, turn the heads of test clips, crop again.
+
+
+rule pose_manifest:
+    input:
+        manifest=rules.manifest.output.manifest,
+    output:
+        manifest=f"data/manifests/{CORPUS}-pose.parquet",
+    log:
+        "logs/pose_manifest.log",
+    benchmark:
+        "logs/pose_manifest.tsv"
+    params:
+        angles=PARAMETERS["pose"]["angles"],
+        untouched_share=PARAMETERS["pose"]["untouched_share"],
+        two_axes_share=PARAMETERS["pose"]["two_axes_share"],
+        seed=PARAMETERS["pose"]["seed"],
+        code=code_digest("pose.angles"),
+    script:
+        SCRIPTS / "pose_manifest.py"
+
+
+rule pose_crops:
+    input:
+        manifest=rules.pose_manifest.output.manifest,
+    output:
+        manifest=f"data/crops/{CORPUS}-pose/manifest.json",
+        index=f"data/crops/{CORPUS}-pose/index.parquet",
+        rejects=f"data/crops/{CORPUS}-pose/rejects.parquet",
+    log:
+        "logs/pose_crops.log",
+    benchmark:
+        "logs/pose_crops.tsv"
+    threads: 64
+    resources:
+        gpu=1,
+    params:
+        root=ROOT,
+        crops=PARAMETERS["crops"],
+        code=code_digest("pose", "heads", "faces", "clips.shard_writer", "media"),
+    script:
+        SCRIPTS / "pose_crops.py"
+
+
+rule pose_sheet:
+    input:
+        manifest=rules.manifest.output.manifest,
+    output:
+        sheet=f"data/pose/{CORPUS}-sheet.png",
+    log:
+        "logs/pose_sheet.log",
+    benchmark:
+        "logs/pose_sheet.tsv"
+    params:
+        root=ROOT,
+        angles=PARAMETERS["pose"]["angles"],
+        crops=PARAMETERS["crops"],
+        code=code_digest("pose", "heads", "faces", "media"),
+    script:
+        SCRIPTS / "pose_sheet.py"

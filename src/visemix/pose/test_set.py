@@ -1,0 +1,29 @@
+"""The pose-augmented test set: the crop set of the turned clips of a test split."""
+
+import os
+
+import pandas as pd
+
+from visemix.faces.crops import crop_set
+from visemix.pose.clip import crop_turned
+
+ANGLES = ("yaw", "pitch")  # columns of the manifest: degrees
+
+
+def pose_set(
+    manifest: pd.DataFrame,
+    media_root: str | os.PathLike,
+    folder: str | os.PathLike,
+    parameters: dict | None = None,
+    workers: int = 1,
+) -> None:
+    """Turn and crop the clips of a manifest from `pose.angles.draw_angles` into a crop set.
+
+    Clip_ids and labels are those of the test split; the index has the columns yaw, pitch and
+    projected of `pose.clip.crop_turned` besides. Clips without usable video or face are rejects, as
+    in the test split's own crop set. `parameters` as for faces.crops.crop_set.
+    """
+    crop_set(
+        manifest, "test", media_root, folder, parameters, workers,
+        crop=crop_turned, columns=ANGLES, code=("heads", "pose"),
+    )  # fmt: skip
