@@ -93,5 +93,5 @@ def _read_transcripts(path: Path) -> list[tuple[str, str]]:
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    fields = [line.split(maxsplit=1) for line in lines if line.strip()]
-    return [(name, " ".join(words).strip()) for name, *words in fields]
+    fields = [line.split() for line in lines if line.strip()]
+    return [(name, " ".join(words)) for name, *words in fields]

@@ -147,8 +147,8 @@ def choose_portraits(
     if source == "folder":
         pictures, look = list_pictures(root), partial(_look, root)
     else:
-        pictures = one_picture_each(list_portraits(root, source), source, rng)
-        look = partial(_look_listed, root)
+        pictures = pictures_by_person(list_portraits(root, source), source, rng)
+        look = partial(_look_person, root)
     order = [pictures[i] for i in rng.permutation(len(pictures))]
     usable, excluded = [], []
     looked = ordered_map(look, order, workers)
@@ -164,29 +164,28 @@ def choose_portraits(
     return usable, table
 
 
-def one_picture_each(
+def pictures_by_person(
     portraits: Sequence[Portrait], source: str, rng: np.random.Generator
-) -> list[tuple[str, str]]:
-    """Pairs of a name and a picture drawn at random, one for every identity, sorted by name.
+) -> list[tuple[str, list[str]]]:
+    """Pairs of a name and the pictures of that person in random order, sorted by name.
 
     Left out are pictures of unknown people, who might be one of the others, and everybody who is
     in the published test split: generators of faces are trained and judged on these splits, and
-    what they are judged on should not be in anybody's training set (our choice; no paper says).
+    what they are judged on should not be in a training set (our choice; no paper says).
     Raises PairingError if nobody is left.
     """
     held_out = {portrait.identity for portrait in portraits if portrait.split == "test"}
-    by_identity: dict[str, list[str]] = {}
+    people: dict[str, list[str]] = {}
     for portrait in portraits:
         if portrait.identity and portrait.identity not in held_out and not portrait.complaint:
-            by_identity.setdefault(portrait.identity, []).append(portrait.media)
-    if not by_identity:
+            people.setdefault(portrait.identity, []).append(portrait.media)
+    if not people:
         raise PairingError(
             f"{source}: none of {len(portraits)} pictures shows a known person outside the test "
             "split; add the training split, or the list that tells who is shown"
         )
     return [
-        (f"{source}-{identity.replace('/', '_')}", media[rng.integers(len(media))])
-        for identity, media in sorted(by_identity.items())
+        (f"{source}-{p}", rng.permutation(media).tolist()) for p, media in sorted(people.items())
     ]
 
 
@@ -277,13 +276,17 @@ def _look(root: Path, picture: str) -> tuple[dict, str]:
     return known | {"picture_sha256": sha256_file(root / picture)}, ""
 
 
-def _look_listed(root: Path, named: tuple[str, str]) -> tuple[dict, str]:
-    """As `_look`, for a pair of name and picture, which must be as a scan of portraits demands."""
-    name, picture = named
-    if reason := look_at(root, picture)["reason"]:
-        return {"portrait": name, "picture": picture}, reason
-    known, reason = _look(root, picture)
-    return known | {"portrait": name}, reason
+def _look_person(root: Path, person: tuple[str, list[str]]) -> tuple[dict, str]:
+    """As `_look`, for a name and pictures: the first that can be used is the portrait."""
+    name, pictures = person
+    for picture in pictures:
+        known = {"picture": picture}
+        if not (reason := look_at(root, picture)["reason"]):
+            known, reason = _look(root, picture)
+        if not reason:
+            return known | {"portrait": name}, ""
+    last = {"portrait": name, "picture": pictures[-1]}
+    return last, f"none of {len(pictures)} pictures can be used; of the last: {reason}"
 
 
 @lru_cache(maxsize=1)
