@@ -33,6 +33,8 @@ rule manifest:
     threads: 64
     params:
         corpus=PARAMETERS["corpus"],
-        code=code_digest("corpora.lrw", "corpora.header", "corpora.manifest", "media"),
+        code=code_digest(
+            "corpora.lrw", "corpora.header", "corpora.manifest", "corpora.table", "media"
+        ),
     script:
         SCRIPTS / "manifest.py"

@@ -16,11 +16,18 @@ rule pairs:
         "logs/pairs.tsv"
     params:
         portraits=PARAMETERS["synthesis"]["portraits"],
+        portrait_source=PARAMETERS["synthesis"]["portrait_source"],
         generator=GENERATOR,
         clips=PARAMETERS["synthesis"]["clips"],
         clips_per_portrait=PARAMETERS["synthesis"]["clips_per_portrait"],
         seed=PARAMETERS["synthesis"]["seed"],
-        code=code_digest("generators.pairing", "faces.retinaface", "faces.onnx_graph"),
+        code=code_digest(
+            "generators.pairing",
+            "corpora.portrait_sources",
+            "corpora.portraits",
+            "faces.retinaface",
+            "faces.onnx_graph",
+        ),
     script:
         SCRIPTS / "pairs.py"
 

@@ -2,13 +2,14 @@
 
 Every portrait with a detectable face gets five distinct sounds of the training split. A sound is
 used again, by another portrait, only after all were used once. Sounds are dealt label by label, so
-that labels are as equal in number as the corpus allows. No clip, speaker or file of the validation
+that labels are as equal in number as the corpus allows. A portrait is an identity: where a corpus
+of faces tells who is who, one picture a person is taken. No clip, speaker or file of the validation
 and test splits may reach a synthetic set: that is checked here, and again when clips are made.
 """
 
 import zlib
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import zip_longest
 from os import PathLike
@@ -17,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from visemix.corpora.portrait_sources import PICTURE_TYPES, Portrait, list_portraits
+from visemix.corpora.portraits import look_at
 from visemix.generators.contract import GenerationError
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 
-PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 TRAIN = "train"
 # source: clip_id of the sound; portrait: identity; picture: path under the portraits' folder
 PAIR_COLUMNS = ("clip_id", "label", "source", "portrait", "picture", "picture_sha256", "seed")
@@ -44,12 +46,15 @@ def make_pairs(
     seed: int = 0,
     generator: str = "portrait",
     workers: int = 1,
+    portrait_source: str = "folder",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pairs (PAIR_COLUMNS, sorted by clip_id) and excluded portraits (EXCLUDED_COLUMNS).
 
     clips: how many pairs; None takes all portraits. Portraits are taken in random order, and only
     as many are looked at as the clips need; the last one may get fewer sounds. The same seed gives
-    the same pairs whatever `workers`. Raises LeakError, PairingError (too many clips asked, too few
+    the same pairs whatever `workers`. `portrait_source` is a corpus of portrait_sources, whose
+    portraits are called "<corpus>-<identity>"; "folder": each picture is an identity of its own, by
+    its path. Raises LeakError, PairingError (too many clips asked, too few
     sounds), FileNotFoundError (no portraits).
     """
     check_manifest_leaks(manifest)
@@ -65,7 +70,7 @@ def make_pairs(
         )
     rng = np.random.default_rng([seed, zlib.crc32(b"pairing")])
     wanted = None if clips is None else -(-clips // clips_per_portrait)
-    usable, excluded = choose_portraits(Path(portraits_root), wanted, rng, workers)
+    usable, excluded = choose_portraits(Path(portraits_root), wanted, rng, workers, portrait_source)
     if wanted is not None and len(usable) < wanted:
         raise PairingError(
             f"{clips} clips asked, but {len(usable)} portraits with a face give at most "
@@ -129,16 +134,24 @@ def check_pairs(pairs: pd.DataFrame, manifest: pd.DataFrame) -> None:
 
 
 def choose_portraits(
-    root: Path, wanted: int | None, rng: np.random.Generator, workers: int = 1
+    root: Path,
+    wanted: int | None,
+    rng: np.random.Generator,
+    workers: int = 1,
+    source: str = "folder",
 ) -> tuple[list[dict], pd.DataFrame]:
     """Portraits with a face, in random order, and those excluded on the way with the reason.
 
     Stops when `wanted` are found. A portrait is a dict of portrait, picture and picture_sha256.
     """
-    pictures = list_pictures(root)
+    if source == "folder":
+        pictures, look = list_pictures(root), partial(_look, root)
+    else:
+        pictures = pictures_by_person(list_portraits(root, source), source, rng)
+        look = partial(_look_person, root)
     order = [pictures[i] for i in rng.permutation(len(pictures))]
     usable, excluded = [], []
-    looked = ordered_map(partial(_look, root), order, workers)
+    looked = ordered_map(look, order, workers)
     for portrait, reason in looked:
         if reason:
             excluded.append((portrait["portrait"], portrait["picture"], reason))
@@ -149,6 +162,31 @@ def choose_portraits(
     looked.close()
     table = pd.DataFrame(sorted(excluded), columns=list(EXCLUDED_COLUMNS)).astype("str")
     return usable, table
+
+
+def pictures_by_person(
+    portraits: Sequence[Portrait], source: str, rng: np.random.Generator
+) -> list[tuple[str, list[str]]]:
+    """Pairs of a name and the pictures of that person in random order, sorted by name.
+
+    Left out are pictures of unknown people, who might be one of the others, and everybody who is
+    in the published test split: generators of faces are trained and judged on these splits, and
+    what they are judged on should not be in a training set (our choice; no paper says).
+    Raises PairingError if nobody is left.
+    """
+    held_out = {portrait.identity for portrait in portraits if portrait.split == "test"}
+    people: dict[str, list[str]] = {}
+    for portrait in portraits:
+        if portrait.identity and portrait.identity not in held_out and not portrait.complaint:
+            people.setdefault(portrait.identity, []).append(portrait.media)
+    if not people:
+        raise PairingError(
+            f"{source}: none of {len(portraits)} pictures shows a known person outside the test "
+            "split; add the training split, or the list that tells who is shown"
+        )
+    return [
+        (f"{source}-{p}", rng.permutation(media).tolist()) for p, media in sorted(people.items())
+    ]
 
 
 def list_pictures(root: Path) -> list[str]:
@@ -236,6 +274,19 @@ def _look(root: Path, picture: str) -> tuple[dict, str]:
     except GenerationError as error:
         return known, str(error)
     return known | {"picture_sha256": sha256_file(root / picture)}, ""
+
+
+def _look_person(root: Path, person: tuple[str, list[str]]) -> tuple[dict, str]:
+    """As `_look`, for a name and pictures: the first that can be used is the portrait."""
+    name, pictures = person
+    for picture in pictures:
+        known = {"picture": picture}
+        if not (reason := look_at(root, picture)["reason"]):
+            known, reason = _look(root, picture)
+        if not reason:
+            return known | {"portrait": name}, ""
+    last = {"portrait": name, "picture": pictures[-1]}
+    return last, f"none of {len(pictures)} pictures can be used; of the last: {reason}"
 
 
 @lru_cache(maxsize=1)

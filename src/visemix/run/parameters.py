@@ -77,11 +77,22 @@ class Pose(Section):
 class Synthesis(Section):
     generator: Literal["portrait"]
     portraits: str
+    portrait_source: Literal["folder", "ffhq", "vggface", "vggface2", "celeba"]
     rendered_portraits: Annotated[int, Field(ge=0)]
     clips_per_portrait: PositiveInt
     clips: PositiveInt | None
     min_face_share: Share
     seed: int
+
+    @model_validator(mode="after")
+    def rendered_portraits_are_a_folder(self):
+        if self.rendered_portraits and self.portrait_source != "folder":
+            raise ValueError(
+                f"synthesis.portrait_source is {self.portrait_source!r}, but "
+                f"{self.rendered_portraits} portraits are to be rendered; set "
+                "synthesis.rendered_portraits to 0, or portrait_source to folder"
+            )
+        return self
 
 
 class Mixing(Section):
