@@ -11,6 +11,7 @@ from visemix.clips.augmentation import Augmentation
 from visemix.evaluation.predictions import metrics_of, predict, write_evaluation
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
+from visemix.report.tables import summarise
 from visemix.training.run_folder import WEIGHTS, write_weights
 
 MODEL = RecogniserConfig(
@@ -54,6 +55,30 @@ def test_every_clip_has_a_row_and_rejected_ones_count_as_errors(folders):
     assert metrics["accuracy"] == table["correct"].sum() / 22
     assert metrics["interval"][0] < metrics["accuracy"] < metrics["interval"][1]
     assert metrics["top5_accuracy"] == 20 / 22
+
+
+def test_rejected_clips_can_be_left_out_and_are_still_told(folders, tmp_path):
+    counted = predict(*folders, WORDS, batch_size=7)
+    table = predict(*folders, WORDS, batch_size=7, rejected_are_errors=False)
+    good = counted[~counted["rejected"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, good)
+    metrics = write_evaluation(tmp_path, table, {})
+    assert (metrics["n"], metrics["rejected"], metrics["rejected_left_out"]) == (20, 0, 2)
+    assert metrics["accuracy"] == counted["correct"].sum() / 20
+    assert metrics["top5_accuracy"] == 1
+    read = pd.read_parquet(tmp_path / "predictions.parquet")
+    row = summarise([read])
+    assert (row["n"], row["rejected"]) == (20, 2)
+    row = summarise([counted])
+    assert (row["n"], row["rejected"]) == (22, 2)
+    assert metrics_of(counted)["rejected_left_out"] == 0
+
+
+def test_a_set_of_rejects_alone_has_no_accuracy_without_them(folders, tmp_path):
+    make_toy(tmp_path / "none", 0, rejected=3)
+    assert metrics_of(predict(folders[0], tmp_path / "none", WORDS))["accuracy"] == 0
+    with pytest.raises(ValueError, match=r"all 3 clips .*rejected_are_errors: true"):
+        predict(folders[0], tmp_path / "none", WORDS, rejected_are_errors=False)
 
 
 def test_batch_size_has_no_part_in_the_result(folders):

@@ -27,6 +27,7 @@ def predict(
     device: str = "cpu",
     threads: int = 1,
     batch_size: int = 32,
+    rejected_are_errors: bool = True,
 ) -> pd.DataFrame:
     """Predict the word of every clip of a crop set, central crop, no augmentation.
 
@@ -35,14 +36,16 @@ def predict(
             with the same, in the same order.
         shuffle_frames: control: put the frames of each clip in a random order, keyed by (seed,
             clip_id). What a recogniser still gets right it does not owe to movement.
+        rejected_are_errors: whether clips that the crop step rejected count, as errors. False
+            leaves them out, as if the test set did not hold them.
 
     Returns:
         One row a clip, sorted by clip_id: clip_id, label, speaker, top5 (list of words, most
-        probable first), top5_probability (list), label_probability, correct, rejected. Clips that
-        the crop step rejected are rows too, without top5, and count as errors.
+        probable first), top5_probability (list), label_probability, correct, rejected. Rejected
+        clips are rows without top5, or no rows but counted in `attrs["rejected_left_out"]`.
 
     Raises:
-        ValueError: other words than in training, or a label outside of them.
+        ValueError: other words than in training, a label outside of them, or no clip to count.
     """
     torch.set_num_threads(threads)
     model, trained_words, settings = load_recogniser(run_folder, device)
@@ -54,7 +57,7 @@ def predict(
     with open_crops(crops_folder) as crops:
         rejects = read_rejects(crops_folder)
         _check_labels(crops_folder, pd.concat([crops.index["label"], rejects["label"]]), words)
-        tables = [_rejected_rows(rejects)]
+        tables = [_rejected_rows(rejects if rejected_are_errors else rejects[:0])]
         for rows in _batches_of_equal_length(crops, batch_size):
             clips = crops.read(rows)
             facts = crops.index.iloc[rows]
@@ -67,11 +70,22 @@ def predict(
             tables.append(_predicted_rows(facts, torch.softmax(logits, 1).cpu(), words))
     # An empty table has no say in the column types of the others.
     tables = [table for table in tables if len(table)] or tables
-    return pd.concat(tables).sort_values("clip_id", ignore_index=True)
+    predictions = pd.concat(tables).sort_values("clip_id", ignore_index=True)
+    if not rejected_are_errors:
+        if predictions.empty:
+            raise ValueError(
+                f"all {len(rejects)} clips of {crops_folder} are rejects and none would count; see "
+                "its rejects.parquet for the reasons, or set evaluation.rejected_are_errors: true"
+            )
+        predictions.attrs["rejected_left_out"] = len(rejects)
+    return predictions
 
 
 def metrics_of(predictions: pd.DataFrame, confidence: float = 0.95) -> dict:
-    """Accuracy with its Wilson interval, and top-5 accuracy, of a prediction table."""
+    """Accuracy with its Wilson interval, and top-5 accuracy, of a prediction table.
+
+    n counts the `rejected` among the errors, and does not count those in `rejected_left_out`.
+    """
     n, correct = len(predictions), int(predictions["correct"].sum())
     low, high = wilson_interval(correct, n, confidence)
     answers = zip(predictions["label"], predictions["top5"], strict=True)
@@ -83,6 +97,7 @@ def metrics_of(predictions: pd.DataFrame, confidence: float = 0.95) -> dict:
         "n": n,
         "correct": correct,
         "rejected": int(predictions["rejected"].sum()),
+        "rejected_left_out": predictions.attrs.get("rejected_left_out", 0),
         "top5_accuracy": sum(in_top) / n,
         "words": int(predictions["label"].nunique()),
         "speakers": int(predictions.loc[predictions["speaker"] != "", "speaker"].nunique()),

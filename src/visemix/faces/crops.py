@@ -68,6 +68,15 @@ def crop_clip(
     which the face may be missing; gaps are interpolated. smoothing_window: frames (odd) over which
     landmarks are averaged. eye_to_mouth, size: crop px, see alignment.align. Raises CropError with
     the reason where no such face is found, ValueError for an unknown alignment.
+
+    Size and place of the mouth are stable when the video is turned (up to 20 degrees), scaled (0.75
+    to 1.5) and shifted (up to 15% of the frame), as far as all that the crop shows stays in the
+    frame. What changes is the detector's doing. Measured over 450 such movements of nine clips
+    (eight of GRID, one rendered; medians over a clip, eye_to_mouth 48): the mouth's place by 1.2
+    crop px in the median (95% within 2.8, at most 5.4), its size by 1.2% (3.6%, 7.1%), its turn by
+    1.0 degrees (2.9, 5.4), in no direction systematically (means over all: 0.4 px, 0.2%, 0.0
+    degrees). The same landmarks give the same crops but for resampling. Where the frame's edge cuts
+    into the crop, the face is found smaller and its mouth higher up, by as much as 9% and 6 px.
     """
     if alignment not in ALIGNMENTS:
         raise ValueError(f"unknown alignment {alignment!r}; known: {', '.join(ALIGNMENTS)}")

@@ -85,7 +85,10 @@ def read_predictions(run: str, test_set: str, parameters: dict) -> list[pd.DataF
 
 
 def summarise(predictions: list[pd.DataFrame]) -> dict:
-    """Accuracy (%), its interval, n, rejected clips, number of seeds and their sd (%)."""
+    """Accuracy (%), its interval, n, rejected clips, number of seeds and their sd (%).
+
+    Rejected clips are in n, as errors, unless evaluation.rejected_are_errors is false.
+    """
     n = len(predictions[0])
     accuracies = pd.Series([frame.correct.mean() for frame in predictions])
     low, high = wilson_interval(round(accuracies.mean() * n), n)
@@ -94,7 +97,8 @@ def summarise(predictions: list[pd.DataFrame]) -> dict:
         "low": 100 * low,
         "high": 100 * high,
         "n": n,
-        "rejected": int(predictions[0].rejected.sum()),
+        "rejected": int(predictions[0].rejected.sum())
+        + predictions[0].attrs.get("rejected_left_out", 0),
         "seeds": len(predictions),
         "sd": 100 * accuracies.std() if len(predictions) > 1 else "",
     }

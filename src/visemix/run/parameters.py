@@ -151,6 +151,7 @@ class Training(Section):
 
 class Evaluation(Section):
     batch_size: PositiveInt
+    rejected_are_errors: bool
     threads: PositiveInt
 
 
