@@ -25,8 +25,8 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
 
     frame: columns of report.tables.COLUMNS, per cent; chance: per cent, drawn as a dotted line.
     """
-    height = 0.9 + 0.38 * len(frame)
-    figure, axes = plt.subplots(figsize=(7.5, height))
+    height = 1.2 + 0.38 * len(frame)
+    figure, axes = plt.subplots(figsize=(10, height), layout="constrained")
     y = np.arange(len(frame))[::-1]
     axes.scatter(frame.published, y, color=PUBLISHED, marker="D", s=26, label="published")
     measured = frame.n.astype(str) != ""
@@ -45,7 +45,7 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
     axes.set_xlim(0, 100)
     axes.set_title(caption, fontsize=9)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(fontsize=7, loc="lower left")
+    figure.legend(fontsize=7, loc="outside lower center", ncols=3)
     return _png(figure)
 
 
@@ -77,7 +77,8 @@ def angle_figure(frame: pd.DataFrame, names: dict[str, str], title: str) -> byte
         panel.set_title(
             {"both": "yaw and pitch (the larger)"}.get(axis, f"{axis} only"), fontsize=9
         )
-        panel.set(xlabel="angle (degrees); 0: untouched clips", ylim=(0, 100))
+        panel.set(xlabel="angle (degrees); 0: untouched clips", ylim=(-3, 103))
+        panel.set_xlim(-5, frame.angle.max() + 5)
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("word accuracy (%), 95% interval")
     figure.suptitle(title, fontsize=10)
