@@ -13,6 +13,7 @@ from visemix.papers.cells import (
     table_cells,
     table_inputs,
     table_names,
+    table_runs,
 )
 from visemix.run.parameters import merge, resolve_parameters
 
@@ -40,7 +41,15 @@ def test_every_cell_is_either_quoted_or_names_a_run():
             assert set(cell.protocol) == {
                 "word_boundary", "selection", "extra_data", "parameters",
             }  # fmt: skip
-    assert read_paper("lipgen")["full_model"] in runs
+    paper = read_paper("lipgen")
+    controls = {
+        name: table["shuffled_control"]
+        for name, table in paper["tables"].items()
+        if "shuffled_control" in table
+    }
+    # the report looks for the full model's
+    assert controls == dict.fromkeys(["table1", "table3"], paper["full_model"])
+    assert all(run in table_runs("lipgen", table) for table, run in controls.items())
 
 
 def test_another_reading_is_of_a_printed_cell_above_it_and_shows_its_value():
