@@ -26,7 +26,9 @@ wildcard_constraints:
     split="train|val|test",
     run=r"[a-z]+-R\d+",
     seed=r"\d+",
+    test_set="|".join(cells.TEST_SETS),
     shuffled="(-shuffled)?",
+    table=r"[a-z]+\d+",
 
 
 include: "rules/corpus.smk"

@@ -1,18 +1,18 @@
-# The only rule that reads the test split.
+# The only rule that shows the test split to a model, as it is or with the heads turned (pose).
 
 
 rule evaluate:
     input:
         model=rules.train.output.model,
         record=rules.train.output.record,
-        crops=f"data/crops/{CORPUS}-test/manifest.json",
+        crops=f"data/crops/{CORPUS}-{{test_set}}/manifest.json",
     output:
-        predictions=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-test{{shuffled}}/predictions.parquet",
-        metrics=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-test{{shuffled}}/metrics.json",
+        predictions=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-{{test_set}}{{shuffled}}/predictions.parquet",
+        metrics=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-{{test_set}}{{shuffled}}/metrics.json",
     log:
-        "logs/evaluate/{run}-seed-{seed}-test{shuffled}.log",
+        "logs/evaluate/{run}-seed-{seed}-{test_set}{shuffled}.log",
     benchmark:
-        "logs/evaluate/{run}-seed-{seed}-test{shuffled}.tsv"
+        "logs/evaluate/{run}-seed-{seed}-{test_set}{shuffled}.tsv"
     threads: PARAMETERS["evaluation"]["threads"]
     resources:
         gpu=1,

@@ -1,6 +1,7 @@
 # Published and reproduced values side by side, the report, and one MLflow run a table cell.
 
 TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
+POSE_TABLES = [(p, t) for p, t in TABLES if cells.table_test_set(p, t) == "pose"]
 
 
 rule table:
@@ -26,17 +27,42 @@ rule table:
         SCRIPTS / "table.py"
 
 
+rule angles:
+    input:
+        results=lambda wildcards: cells.table_inputs(wildcards.paper, wildcards.table, PARAMETERS),
+        angles=f"data/manifests/{CORPUS}-pose.parquet",
+        paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
+    output:
+        csv="tables/{paper}/{table}-angles.csv",
+        figure="tables/{paper}/{table}-angles.png",
+    log:
+        "logs/tables/{paper}-{table}-angles.log",
+    benchmark:
+        "logs/tables/{paper}-{table}-angles.tsv"
+    params:
+        corpus=CORPUS,
+        scale=PARAMETERS["scale"],
+        seeds=PARAMETERS["seeds"],
+        code=code_digest("report.angles", "report.figures", "report.tables", "papers"),
+    script:
+        SCRIPTS / "angles.py"
+
+
 rule report:
     input:
         tables=[f"tables/{p}/{t}.csv" for p, t in TABLES],
         figures=[f"tables/{p}/{t}.png" for p, t in TABLES],
+        angles=[f"tables/{p}/{t}-angles.{form}" for p, t in POSE_TABLES for form in ("csv", "png")],
         histories=expand(
             "runs/{run}/seed-{seed}/history.csv",
             run=[r for p in PARAMETERS["papers"] for r in cells.run_names(p)],
             seed=PARAMETERS["seeds"],
         ),
         corpus=rules.manifest.output.manifest,
-        crops=expand(rules.crops.output.manifest, split=["train", "val", "test"]),
+        crops=expand(
+            f"data/crops/{CORPUS}-{{set}}/manifest.json", set=["train", "val", *cells.TEST_SETS]
+        ),
+        pose=[f"data/manifests/{CORPUS}-pose.parquet", f"data/pose/{CORPUS}-sheet.png"],
         synthetic=rules.synthesis.output.manifest,
         records=rules.synthesis.output.records,
         excluded=rules.pairs.output.excluded,

@@ -1,4 +1,4 @@
-"""Read every clip of the test split with one trained model."""
+"""Read every clip of a test set with one trained model."""
 
 from pathlib import Path
 

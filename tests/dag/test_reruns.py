@@ -4,9 +4,10 @@ import pytest
 from tests.conftest import planned_jobs, snakemake
 
 TRAININGS = 7
-EVALUATIONS = 8  # seven runs, and the full model once more with shuffled frames
-# Table II has no reproduced row yet, so that no result reaches it
-LAST = {"all": 1, "table": 2, "report": 1, "track": 1}
+# seven runs on the test split, the full model once more with shuffled frames, four on the pose set
+EVALUATIONS = 7 + 1 + 4
+LAST = {"all": 1, "table": 3, "angles": 1, "report": 1, "track": 1}
+ONLY_TABLE_3 = {"all": 1, "table": 1, "report": 1, "track": 1}
 
 
 def override(text):
@@ -15,9 +16,10 @@ def override(text):
 
 def test_a_fresh_tree_needs_every_rule_once_per_artifact(tmp_path):
     assert planned_jobs(tmp_path) == {
-        "miniature_corpus": 1, "manifest": 1, "crops": 3, "visemes": 1, "pairs": 1,
+        "miniature_corpus": 1, "manifest": 1, "crops": 3, "pose_manifest": 1, "pose_crops": 1,
+        "pose_sheet": 1, "visemes": 1, "pairs": 1,
         "synthesis": 1, "mixture_real": 1, "mixture_synthetic": 1, "train": TRAININGS,
-        "evaluate": EVALUATIONS, "tracking_database": 1, **LAST, "table": 3,
+        "evaluate": EVALUATIONS, "tracking_database": 1, **LAST,
     }  # fmt: skip
 
 
@@ -28,9 +30,9 @@ def test_a_finished_tree_needs_nothing(finished_run):
 @pytest.mark.parametrize(
     ("change", "jobs"),
     [
-        # lambda of one run: its training, its evaluations (the full model's control too), no other
-        ("{runs: {lipgen-R6: {lambda: 0.3}}}", {"train": 1, "evaluate": 2, **LAST}),
-        ("{runs: {lipgen-R5: {lambda: 0.3}}}", {"train": 1, "evaluate": 1, **LAST, "table": 1}),
+        # lambda of one run: its training, its evaluations (of the full model three), no other
+        ("{runs: {lipgen-R6: {lambda: 0.3}}}", {"train": 1, "evaluate": 3, **LAST}),
+        ("{runs: {lipgen-R5: {lambda: 0.3}}}", {"train": 1, "evaluate": 1, **ONLY_TABLE_3}),
         ("{training: {steps: 7}}", {"train": TRAININGS, "evaluate": EVALUATIONS, **LAST}),
         ("{evaluation: {batch_size: 3}}", {"evaluate": EVALUATIONS, **LAST}),
         (
@@ -44,7 +46,12 @@ def test_a_finished_tree_needs_nothing(finished_run):
         ),
         (
             "{synthesis: {seed: 1}}",
-            {"pairs": 1, "synthesis": 1, "mixture_synthetic": 1, "train": 5, "evaluate": 6, **LAST},
+            {"pairs": 1, "synthesis": 1, "mixture_synthetic": 1, "train": 5, "evaluate": 8, **LAST},
+        ),
+        # another draw of the turns: the pose set and Table II; its sheet shows fixed angles
+        (
+            "{pose: {seed: 1}}",
+            {"pose_manifest": 1, "pose_crops": 1, "evaluate": 4, **LAST, "table": 1},
         ),
     ],
 )  # fmt: skip

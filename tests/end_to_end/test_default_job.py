@@ -52,10 +52,7 @@ def test_tables_carry_every_cell_with_n_interval_and_status(finished_run):
         cells = table_cells("lipgen", table)
         assert frame.cell_id.tolist() == [cell.id for cell in cells]
         assert frame.published.tolist() == [cell.published for cell in cells]
-        expected = [
-            "literature" if c.run is None else "not yet run" if c.test_set == "pose" else "test"
-            for c in cells
-        ]
+        expected = ["literature" if cell.run is None else "test" for cell in cells]
         assert frame.status.tolist() == expected
         measured = frame[frame.status == "test"].astype({"accuracy": float, "low": float})
         assert (measured.n.astype(int) == TEST_CLIPS).all()
@@ -80,11 +77,26 @@ def test_controls_stand_under_table_three(finished_run):
     assert "chance (1 of 3 words): 33.3, n = 9" in text
 
 
+def test_table_two_is_measured_on_turned_clips(finished_run):
+    frame = pd.read_csv(finished_run / "tables/lipgen/table2.csv", keep_default_na=False)
+    for row in frame.itertuples():
+        result = metrics(finished_run, row.run, "miniature-pose")
+        assert result["crops"] == "data/crops/miniature-pose"
+        assert row.accuracy == pytest.approx(100 * result["accuracy"])
+    assert frame.above.tolist()[2:] == ["lipgen/table2/lipgen-lrw"] * 2
+    by_angle = pd.read_csv(finished_run / "tables/lipgen/table2-angles.csv")
+    assert by_angle.groupby("run").n.sum().to_dict() == dict.fromkeys(frame.run, TEST_CLIPS)
+    weighted = (by_angle.n * by_angle.accuracy).groupby(by_angle.run).sum() / TEST_CLIPS
+    assert weighted[frame.run].tolist() == pytest.approx(frame.accuracy.tolist())
+
+
 def test_the_report_needs_no_network_and_says_what_it_is(finished_run):
     html = (finished_run / "report/index.html").read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", html)
     assert "it is not LRW" in html
-    assert html.count("data:image/png;base64,") >= 3 + 3  # tables, curves, confusion, crops
+    # tables, pose sheet, angles, curves, confusion, crops
+    assert html.count("data:image/png;base64,") >= 3 + 2 + 3
+    assert html.count("our other reading of lipgen/table2/lrw-syn") == 1
     for run in run_names("lipgen"):
         assert run in html
 
@@ -97,7 +109,7 @@ def test_every_cell_is_one_mlflow_run(finished_run, monkeypatch):
     experiment = client.get_experiment_by_name("visemix").experiment_id
     runs = client.search_runs([experiment])
     assert {r.data.tags["cell_id"]: r.info.run_id for r in runs} == logged
-    assert len(runs) == 20
+    assert len(runs) == 10 + 4 + 7
     r6 = client.get_run(logged["lipgen/table3/tafm-0.1"])
     assert r6.data.metrics["accuracy"] == pytest.approx(
         100 * metrics(finished_run, "lipgen-R6")["accuracy"]

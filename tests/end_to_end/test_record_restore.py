@@ -45,7 +45,7 @@ def test_a_recorded_run_comes_back_in_a_fresh_clone(recorded, tmp_path):
         assert (fresh / name).read_bytes() == (recorded / name).read_bytes()
     # and it knows which parameters the restored files were made with
     change = "overrides={evaluation: {batch_size: 3}}"
-    assert planned_jobs(fresh, "--config", change)["evaluate"] == 8
+    assert planned_jobs(fresh, "--config", change)["evaluate"] == 12
 
 
 def test_recording_leaves_the_finished_run_finished(recorded):

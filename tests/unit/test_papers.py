@@ -5,12 +5,15 @@ import yaml
 from tests.conftest import REPOSITORY
 
 from visemix.papers.cells import (
+    compared_cells,
     model_settings,
     read_paper,
     resolve_run,
     run_names,
     table_cells,
+    table_inputs,
     table_names,
+    table_runs,
 )
 from visemix.run.parameters import merge, resolve_parameters
 
@@ -19,7 +22,8 @@ PARAMETERS = resolve_parameters(CONFIG)
 
 
 def test_lipgen_has_its_three_tables_and_their_published_values():
-    published = {c.id: c.published for t in table_names("lipgen") for c in table_cells("lipgen", t)}
+    cells = [c for t in table_names("lipgen") for c in table_cells("lipgen", t)]
+    published = {c.id: c.published for c in cells if c.other_reading_of is None}
     assert len(published) == 10 + 3 + 7
     assert published["lipgen/table1/lipgen"] == published["lipgen/table3/tafm-0.1"] == 92.8
     assert published["lipgen/table2/lrw-syn"] == 81.8
@@ -37,7 +41,58 @@ def test_every_cell_is_either_quoted_or_names_a_run():
             assert set(cell.protocol) == {
                 "word_boundary", "selection", "extra_data", "parameters",
             }  # fmt: skip
-    assert read_paper("lipgen")["full_model"] in runs
+    paper = read_paper("lipgen")
+    controls = {
+        name: table["shuffled_control"]
+        for name, table in paper["tables"].items()
+        if "shuffled_control" in table
+    }
+    # the report looks for the full model's
+    assert controls == dict.fromkeys(["table1", "table3"], paper["full_model"])
+    assert all(run in table_runs("lipgen", table) for table, run in controls.items())
+
+
+def test_another_reading_is_of_a_printed_cell_above_it_and_shows_its_value():
+    for table in table_names("lipgen"):
+        printed = {}
+        for cell in table_cells("lipgen", table):
+            if cell.other_reading_of:
+                assert cell.published == printed[cell.other_reading_of].published
+                assert cell.run != printed[cell.other_reading_of].run
+            else:
+                printed[cell.id] = cell
+    reading = table_cells("lipgen", "table2")[3]
+    assert (reading.id, reading.run) == ("lipgen/table2/lrw-syn-full", "lipgen-R6")
+    assert reading.other_reading_of == "lipgen/table2/lrw-syn"
+
+
+def test_both_readings_are_compared_with_the_row_above_the_printed_one():
+    pairs = [(a.run, b.run) for a, b in compared_cells("lipgen", "table2")]
+    assert pairs == [
+        ("lipgen-R1", "lipgen-R2"),
+        ("lipgen-R2", "lipgen-R3"),
+        ("lipgen-R2", "lipgen-R6"),
+    ]
+    runs = run_names("lipgen")
+    assert [(a.run, b.run) for a, b in compared_cells("lipgen", "table3")] == list(pairwise(runs))
+    assert compared_cells("lipgen", "table1") == []
+
+
+def test_a_table_is_made_from_its_own_test_set_and_its_control():
+    def evaluations(table):
+        files = table_inputs("lipgen", table, PARAMETERS | {"seeds": [0, 1]})
+        return [path.parts[1:4] for path in files if path.name == "predictions.parquet"]
+
+    assert evaluations("table2") == [
+        (run, seed, "miniature-pose")
+        for run in ("lipgen-R1", "lipgen-R2", "lipgen-R3", "lipgen-R6")
+        for seed in ("seed-0", "seed-1")
+    ]
+    assert evaluations("table1") == [
+        ("lipgen-R6", seed, test_set)
+        for test_set in ("miniature-test", "miniature-test-shuffled")
+        for seed in ("seed-0", "seed-1")
+    ]
 
 
 def test_runs_differ_one_step_at_a_time():

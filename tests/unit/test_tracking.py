@@ -9,12 +9,14 @@ from visemix.run.tracking import log_cells, prepare_store, tracking_uri  # noqa:
 
 ROWS = pd.DataFrame(
     [
-        {"cell_id": "lipgen/table3/baseline", "row": "Baseline", "published": 89.5,
+        {"cell_id": "lipgen/table3/baseline", "row": "Baseline",
+         "other_reading_of": "", "published": 89.5,
          "source": "this paper", "status": "test", "accuracy": 31.0, "low": 25.0, "high": 37.5,
          "n": 200, "rejected": 0, "sd": "", "difference": "", "p": "", "p_mcnemar": "",
          "run": "lipgen-R1",
          "changed": ""},
-        {"cell_id": "lipgen/table3/lipgen-lrw", "row": "LipGen w/ LRW", "published": 91.8,
+        {"cell_id": "lipgen/table3/lipgen-lrw", "row": "LipGen w/ LRW",
+         "other_reading_of": "lipgen/table3/baseline", "published": 91.8,
          "source": "this paper", "status": "test", "accuracy": 33.0, "low": 27.0, "high": 39.5,
          "n": 200, "rejected": 1, "sd": "", "difference": 2.0, "p": 0.6,
          "p_mcnemar": 0.5, "run": "lipgen-R2",
@@ -43,6 +45,8 @@ def test_a_cell_is_one_run_with_its_numbers_and_tags(store):
     assert run.data.metrics["accuracy"] == 33.0
     assert run.data.metrics["p"] == 0.6
     assert run.data.params == {"scale": "test"}
+    assert run.data.tags["other_reading_of"] == "lipgen/table3/baseline"
+    assert "other_reading_of" not in found[logged["lipgen/table3/baseline"]].data.tags
     assert "p" not in found[logged["lipgen/table3/baseline"]].data.metrics
 
 

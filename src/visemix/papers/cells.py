@@ -20,6 +20,8 @@ class Cell:
     `id` is '<paper>/<table>/<row key>'; `published` is in the table's unit (per cent for LipGen);
     `run` is None for a value that the paper quotes from elsewhere; `protocol` holds
     word_boundary, selection, extra_data and parameters as the source states them (None: not said).
+    `other_reading_of` is None for a cell of the paper; else the id of the cell that `run` may be
+    what the paper means by, as a second reading of ours.
     """
 
     id: str
@@ -29,6 +31,7 @@ class Cell:
     test_set: str
     quoted_from: str | None
     protocol: dict
+    other_reading_of: str | None
 
 
 def read_paper(name: str) -> dict:
@@ -50,16 +53,21 @@ def table_cells(paper: str, table: str) -> list[Cell]:
     content = read_paper(paper)["tables"][table]
     return [
         Cell(
-            id=f"{paper}/{table}/{cell['id']}",
+            id=_full_id(paper, table, cell["id"]),
             row=cell["row"],
             published=cell["published"],
             run=cell.get("run"),
             test_set=content["test_set"],
             quoted_from=cell.get("quoted_from"),
             protocol=cell["protocol"],
+            other_reading_of=_full_id(paper, table, cell.get("other_reading_of")),
         )
         for cell in content["cells"]
     ]
+
+
+def _full_id(paper: str, table: str, key: str | None) -> str | None:
+    return key and f"{paper}/{table}/{key}"
 
 
 def run_names(paper: str) -> list[str]:
@@ -136,8 +144,9 @@ def model_of_run(run: str, parameters: dict) -> dict:
     return model_settings(resolve_run(run, parameters), parameters["model"])
 
 
-# test sets that the DAG makes; cells on any other are marked 'not yet run' (Table II: pose)
-TEST_SETS = ("test",)
+# test sets that the DAG makes: the test split, and the same clips with the heads turned;
+# cells on any other are marked 'not yet run'
+TEST_SETS = ("test", "pose")
 
 
 def evaluation_folder(run: str, seed: int, corpus: str, test_set: str) -> Path:
@@ -145,10 +154,36 @@ def evaluation_folder(run: str, seed: int, corpus: str, test_set: str) -> Path:
     return Path("evaluations") / run / f"seed-{seed}" / f"{corpus}-{test_set}"
 
 
+def table_test_set(paper: str, table: str) -> str:
+    """The test set of all cells of a table."""
+    return read_paper(paper)["tables"][table]["test_set"]
+
+
+def reproduced_cells(paper: str, table: str) -> list[Cell]:
+    """Cells of a table that are evaluated here, in the order of its rows."""
+    return [c for c in table_cells(paper, table) if c.run and c.test_set in TEST_SETS]
+
+
 def table_runs(paper: str, table: str) -> list[str]:
     """Runs whose evaluations a table shows, without repeats, in the order of its rows."""
-    runs = [c.run for c in table_cells(paper, table) if c.run and c.test_set in TEST_SETS]
-    return list(dict.fromkeys(runs))
+    return list(dict.fromkeys(cell.run for cell in reproduced_cells(paper, table)))
+
+
+def compared_cells(paper: str, table: str) -> list[tuple[Cell, Cell]]:
+    """Pairs (earlier, later) of reproduced cells: each but the first with the nearest one above.
+
+    Other readings are no rows of the paper: nothing is compared with them, and they are compared
+    with the row above the cell that they read otherwise.
+    """
+    cells, pairs = reproduced_cells(paper, table), []
+    for position, later in enumerate(cells):
+        above = [
+            cell
+            for cell in cells[:position]
+            if cell.other_reading_of is None and cell.id != later.other_reading_of
+        ]
+        pairs += [(above[-1], later)] if above else []
+    return pairs
 
 
 def changes_shown(paper: str, table: str, parameters: dict) -> dict:
@@ -158,10 +193,28 @@ def changes_shown(paper: str, table: str, parameters: dict) -> dict:
 
 def table_inputs(paper: str, table: str, parameters: dict) -> list[Path]:
     """Files that a table is made from: its runs' records and evaluations, and the control's."""
-    corpus, seeds = parameters["corpus"]["name"], parameters["seeds"]
-    runs, control = table_runs(paper, table), read_paper(paper)["full_model"]
+    seeds, control = parameters["seeds"], shuffled_control(paper, table)
+    runs, test_set = table_runs(paper, table), table_test_set(paper, table)
     records = [Path("runs") / run / f"seed-{s}" / "training.json" for run in runs for s in seeds]
-    folders = [evaluation_folder(run, seed, corpus, "test") for run in runs for seed in seeds]
-    if control in runs:
-        folders += [evaluation_folder(control, seed, corpus, "test-shuffled") for seed in seeds]
-    return records + [f / name for f in folders for name in ("predictions.parquet", "metrics.json")]
+    shuffled = [control] if control else []
+    return [
+        *records,
+        *evaluation_files(runs, test_set, parameters),
+        *evaluation_files(shuffled, f"{test_set}-shuffled", parameters),
+    ]
+
+
+def shuffled_control(paper: str, table: str) -> str | None:
+    """The run of a table whose clips are also read with their frames shuffled, if any."""
+    return read_paper(paper)["tables"][table].get("shuffled_control")
+
+
+def evaluation_files(runs: list[str], test_set: str, parameters: dict) -> list[Path]:
+    """predictions.parquet and metrics.json of runs on a test set, for every seed."""
+    corpus = parameters["corpus"]["name"]
+    return [
+        evaluation_folder(run, seed, corpus, test_set) / name
+        for run in runs
+        for seed in parameters["seeds"]
+        for name in ("predictions.parquet", "metrics.json")
+    ]

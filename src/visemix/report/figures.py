@@ -25,8 +25,8 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
 
     frame: columns of report.tables.COLUMNS, per cent; chance: per cent, drawn as a dotted line.
     """
-    height = 0.9 + 0.38 * len(frame)
-    figure, axes = plt.subplots(figsize=(7.5, height))
+    height = 1.2 + 0.38 * len(frame)
+    figure, axes = plt.subplots(figsize=(10, height), layout="constrained")
     y = np.arange(len(frame))[::-1]
     axes.scatter(frame.published, y, color=PUBLISHED, marker="D", s=26, label="published")
     measured = frame.n.astype(str) != ""
@@ -40,17 +40,52 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
         )  # fmt: skip
     if chance is not None:
         axes.axvline(chance, color=PUBLISHED, linestyle=":", label="chance here")
-    axes.set_yticks(y, [_wrapped(row) for row in frame.row], fontsize=8)
+    axes.set_yticks(y, [_label(row) for row in frame.itertuples()], fontsize=8)
     axes.set_xlabel("word accuracy (%)")
     axes.set_xlim(0, 100)
     axes.set_title(caption, fontsize=9)
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(fontsize=7, loc="lower left")
+    figure.legend(fontsize=7, loc="outside lower center", ncols=3)
     return _png(figure)
 
 
-def _wrapped(name: str) -> str:
-    return name.replace("LRW+SynData+VisLabel+TAFM", "LRW+SynData+\nVisLabel+TAFM")
+def _label(row) -> str:
+    name = row.row.replace("LRW+SynData+VisLabel+TAFM", "LRW+SynData+\nVisLabel+TAFM")
+    return f"{name}\n(our other reading, no cell of the paper)" if row.other_reading_of else name
+
+
+def angle_figure(frame: pd.DataFrame, names: dict[str, str], title: str) -> bytes:
+    """Accuracy over the angle of the turn: panels yaw, pitch and both axes, a line a run.
+
+    frame: columns of report.angles.COLUMNS, per cent and degrees; names: {run: its row}. The
+    untouched clips stand at 0 in every panel; under each angle is the number of its clips.
+    """
+    figure, panels = plt.subplots(1, 3, figsize=(11, 4), sharey=True, layout="constrained")
+    for panel, axis in zip(panels, ("yaw", "pitch", "both"), strict=True):
+        points = frame[frame.axis.isin(["untouched", axis])]
+        for number, run in enumerate(names):
+            line = points[points.run == run]
+            x = line.angle + 1.2 * (number - (len(names) - 1) / 2)  # intervals side by side
+            errors = [line.accuracy - line.low, line.high - line.accuracy]
+            panel.errorbar(
+                x, line.accuracy, yerr=errors, color=f"C{number}", label=f"{run}: {names[run]}",
+                marker="o", markersize=4, capsize=2, linewidth=1.2,
+            )  # fmt: skip
+        ticks = points.drop_duplicates("angle")
+        labels = [f"{a:g}\nn = {n}" for a, n in zip(ticks.angle, ticks.n, strict=True)]
+        panel.set_xticks(ticks.angle, labels, fontsize=7)
+        panel.set_title(
+            {"both": "yaw and pitch (the larger)"}.get(axis, f"{axis} only"), fontsize=9
+        )
+        panel.set(xlabel="angle (degrees); 0: untouched clips", ylim=(-3, 103))
+        panel.set_xlim(-5, frame.angle.max() + 5)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("word accuracy (%), 95% interval")
+    figure.suptitle(title, fontsize=10)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2
+    )
+    return _png(figure)
 
 
 def training_curves(histories: dict[str, list[pd.DataFrame]], chance: float) -> bytes:

@@ -11,8 +11,16 @@ import pandas as pd
 
 from visemix.clips.shards import open_crops
 from visemix.evaluation.resolution import compare_rows
-from visemix.papers.cells import evaluation_folder, read_paper, resolve_run, run_names, table_names
+from visemix.papers.cells import (
+    evaluation_folder,
+    read_paper,
+    resolve_run,
+    run_names,
+    table_names,
+    table_test_set,
+)
 from visemix.report import figures, quality
+from visemix.report.angles import turned_differences
 from visemix.report.tables import controls, read_predictions, resolution, seed_variance, summarise
 from visemix.run.atomic import atomic_path
 from visemix.run.parameters import flatten
@@ -53,14 +61,15 @@ def _data(parameters: dict) -> list[dict]:
     """What became of the clips: for each set, how many were used and why others were not."""
     corpus, generator = parameters["corpus"]["name"], parameters["synthesis"]["generator"]
     manifest = pd.read_parquet(f"data/manifests/{corpus}.parquet")
+    sets = {split: manifest[manifest.split == split] for split in ("train", "val", "test")}
+    sets["pose"] = pd.read_parquet(f"data/manifests/{corpus}-pose.parquet")
     rows = []
-    for split in ("train", "val", "test"):
-        clips = manifest[manifest.split == split]
-        crops = open_crops(Path("data/crops") / f"{corpus}-{split}")
+    for name, clips in sets.items():
+        crops = open_crops(Path("data/crops") / f"{corpus}-{name}")
         rejects = pd.read_parquet(crops.folder / "rejects.parquet")
         rows.append(
             {
-                "name": f"{corpus} {split}",
+                "name": f"{corpus} {name}",
                 "clips": len(clips),
                 "used": len(crops.index),
                 "speakers": clips.speaker.replace("", pd.NA).nunique() or "not known",
@@ -120,6 +129,7 @@ def _paper(name: str, parameters: dict) -> dict:
                 "figure": _embed(Path(f"tables/{name}/{table}.png").read_bytes()),
                 "controls": controls(name, table, parameters),
                 "resolution": resolution(name, table, parameters),
+                "pose": _pose(name, table, parameters),
             }
         )
     full = read_predictions(paper["full_model"], "test", parameters)
@@ -137,6 +147,20 @@ def _paper(name: str, parameters: dict) -> dict:
     }
 
 
+def _pose(name: str, table: str, parameters: dict) -> dict | None:
+    """What stands under a table on the pose set: how the set looks, and accuracies by angle."""
+    if table_test_set(name, table) != "pose":
+        return None
+    sheet = Path(f"data/pose/{parameters['corpus']['name']}-sheet.png")
+    by_angle = f"tables/{name}/{table}-angles"
+    return {
+        "sheet": _embed(sheet.read_bytes()),
+        "figure": _embed(Path(f"{by_angle}.png").read_bytes()),
+        "rows": pd.read_csv(f"{by_angle}.csv").to_dict("records"),
+        "turned": turned_differences(name, table, parameters),
+    }
+
+
 def _verdicts(name: str, full: list[pd.DataFrame], parameters: dict) -> list[dict]:
     """The questions the run was made for, answered with n, interval and p."""
     words = full[0].label.nunique()
@@ -147,15 +171,16 @@ def _verdicts(name: str, full: list[pd.DataFrame], parameters: dict) -> list[dic
         {"question": "What is left when the frames are shuffled in time?"}
         | {"summary": summarise(shuffled), "chance": 100 / words},
     ]
-    seeds = seed_variance(name, "table3", parameters)
     questions = {
-        "Does synthetic video help (same network, with and without it)?": ("R2", "R3"),
-        "Does the viseme branch help on top?": ("R3", "R4"),
-        "Does temporal attention fusion (lambda 0.1) help on top?": ("R4", "R6"),
+        "Does synthetic video help (same network, with and without it)?": ("table3", "R2", "R3"),
+        "Does the viseme branch help on top?": ("table3", "R3", "R4"),
+        "Does temporal attention fusion (lambda 0.1) help on top?": ("table3", "R4", "R6"),
+        "Does synthetic video help on the pose-augmented test set?": ("table2", "R2", "R3"),
     }
-    for question, (without, with_) in questions.items():
-        rows = [read_predictions(f"{name}-{run}", "test", parameters) for run in (without, with_)]
-        result = compare_rows(*rows, seeds)
+    for question, (table, *runs) in questions.items():
+        test_set = table_test_set(name, table)
+        rows = [read_predictions(f"{name}-{run}", test_set, parameters) for run in runs]
+        result = compare_rows(*rows, seed_variance(name, table, parameters))
         answers.append({"question": question, "comparison": result})
     return answers
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import CropSet, open_crops, read_rejects
+from visemix.papers.cells import TEST_SETS
 from visemix.report import figures
 
 WORST = 3  # clips of each set on the contact sheet
@@ -14,17 +15,18 @@ WORST = 3  # clips of each set on the contact sheet
 
 def crop_sets(corpus: str, generator: str, folder: str | Path = "data/crops") -> dict[str, CropSet]:
     """The crop sets of a run by the name the report gives them."""
-    names = {f"{corpus} {split}": f"{corpus}-{split}" for split in ("train", "val", "test")}
+    names = {f"{corpus} {split}": f"{corpus}-{split}" for split in ("train", "val", *TEST_SETS)}
     names[f"synthetic ({generator})"] = f"{corpus}-{generator}"
     return {name: open_crops(Path(folder) / path) for name, path in names.items()}
 
 
 def quality_rows(sets: dict[str, CropSet]) -> list[dict]:
-    """A row a set: clips, clips cropped, share of frames with a face, score quantiles, rejects.
+    """A row a set: clips, those cropped, frames with a face, projected, score quantiles, rejects.
 
     `scores` (least, 5%, median) is None where no detector was asked or nothing was cropped;
-    `frames_found` is per cent of the cropped clips' frames; `reasons` are (reason, clips) pairs,
-    the most frequent first.
+    `frames_found` is per cent of the cropped clips' frames; `projected` is the number of clips
+    cropped by the points of a fitted head, None for sets without one; `reasons` are (reason,
+    clips) pairs, the most frequent first.
     """
     rows = []
     for name, crops in sets.items():
@@ -38,6 +40,7 @@ def quality_rows(sets: dict[str, CropSet]) -> list[dict]:
                 "cropped": len(index),
                 "frames": frames,
                 "frames_found": 100 * (1 - missing / frames) if frames else None,
+                "projected": int(index["projected"].sum()) if "projected" in index else None,
                 "scores": np.quantile(scores, [0, 0.05, 0.5]).tolist() if len(scores) else None,
                 "reasons": Counter(rejects["reason"]).most_common(),
             }
@@ -45,9 +48,9 @@ def quality_rows(sets: dict[str, CropSet]) -> list[dict]:
     return rows
 
 
-def scores_of(index: pd.DataFrame) -> np.ndarray:
-    """Mean detector score of each clip; empty for sets that were cut without a detector."""
-    return index["detector_score"].to_numpy(float) if "detector_score" in index else np.empty(0)
+def scores_of(index: pd.DataFrame) -> pd.Series:
+    """Mean detector score by row of the index, of the clips whose crops the detector placed."""
+    return index.get("detector_score", pd.Series(dtype=float)).dropna()
 
 
 def score_figure(sets: dict[str, CropSet]) -> bytes | None:
@@ -62,7 +65,7 @@ def worst_sheet(sets: dict[str, CropSet], clips: int = WORST) -> bytes | None:
     rows = []
     for crops in sets.values():
         scores = scores_of(crops.index)
-        for row in np.argsort(scores, kind="stable")[:clips]:
-            title = f"{crops.index.clip_id.iloc[row]}\nscore {scores[row]:.4f}"
+        for row, score in scores.sort_values(kind="stable").head(clips).items():
+            title = f"{crops.index.clip_id.iloc[row]}\nscore {score:.4f}"
             rows += [(title, clip) for clip in crops.read([row])]
     return figures.contact_sheet(rows) if rows else None

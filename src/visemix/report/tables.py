@@ -2,7 +2,6 @@
 
 import json
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -17,16 +16,19 @@ from visemix.evaluation.statistics import paired_comparison, wilson_interval
 from visemix.papers.cells import (
     TEST_SETS,
     Cell,
+    compared_cells,
     evaluation_folder,
-    read_paper,
     resolve_run,
+    shuffled_control,
     table_cells,
     table_runs,
+    table_test_set,
 )
 
 COLUMNS = [
-    "cell_id", "row", "published", "source", "status", "accuracy", "low", "high", "n",
-    "rejected", "seeds", "sd", "above", "difference", "p", "p_mcnemar", "run", "changed",
+    "cell_id", "row", "other_reading_of", "published", "source", "status", "accuracy", "low",
+    "high", "n", "rejected", "seeds", "sd", "above", "difference", "p", "p_mcnemar", "run",
+    "changed",
     "published_word_boundary", "published_selection", "published_extra_data",
     "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
 ]  # fmt: skip
@@ -37,20 +39,25 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
 
     published, accuracy, low, high, sd and difference are in per cent; low and high bound the 95%
     Wilson interval over the n test clips (of the mean over seeds: seeds share the clips, so they
-    do not narrow it); `above` is the cell of the nearest reproduced row above, `difference` this
-    row minus that one, p_mcnemar the exact McNemar test of the first seeds of the two on the same
-    clips, p the test that with several seeds also allows for other trainings (see
-    evaluation.resolution.compare_rows). status is 'literature', 'not yet run' or the
-    scale the value was measured at, which is never a reproduction unless the scale is 'paper'.
-    Columns published_* repeat what the source of the published value states ('' = not stated).
+    do not narrow it); `above` is the row that this one is compared with (see
+    papers.cells.compared_cells), `difference` this row minus that one, p_mcnemar the exact McNemar
+    test of the first seeds of the two on the same clips, p the test that with several seeds also
+    allows for other trainings (see evaluation.resolution.compare_rows). status is 'literature',
+    'not yet run' or the scale the value was measured at, which is never a reproduction unless the
+    scale is 'paper'. other_reading_of is the cell that a row of ours reads otherwise, '' for the
+    paper's own rows. Columns published_* repeat what the source of the published value states
+    ('' = not stated).
     `parameters` needs corpus.name, scale, seeds, runs and synthesis.generator.
     """
-    rows, above = [], None
-    seeds = seed_variance(paper, table, parameters)
+    rows = []
+    above = {later.id: earlier for earlier, later in compared_cells(paper, table)}
+    predictions = table_predictions(paper, table, parameters)
+    seeds = pooled_seed_variance(list(predictions.values()))
     for cell in table_cells(paper, table):
         row = dict.fromkeys(COLUMNS, "") | {
             "cell_id": cell.id,
             "row": cell.row,
+            "other_reading_of": cell.other_reading_of or "",
             "published": cell.published,
             "source": cell.quoted_from or "this paper",
             "run": cell.run or "",
@@ -61,12 +68,10 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
         elif cell.test_set not in TEST_SETS:
             row["status"] = "not yet run"
         else:
-            predictions = read_predictions(cell.run, cell.test_set, parameters)
-            row |= _reproduced(cell, predictions, parameters)
-            if above is not None:
-                against, earlier = above
-                row |= {"above": against.id} | _difference(earlier, predictions, seeds)
-            above = cell, predictions
+            row |= _reproduced(cell, predictions[cell.run], parameters)
+            if cell.id in above:
+                rows_compared = predictions[above[cell.id].run], predictions[cell.run]
+                row |= {"above": above[cell.id].id} | _difference(*rows_compared, seeds)
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -82,6 +87,13 @@ def read_predictions(run: str, test_set: str, parameters: dict) -> list[pd.DataF
         pd.read_parquet(evaluation_folder(run, seed, corpus, test_set) / "predictions.parquet")
         for seed in parameters["seeds"]
     ]
+
+
+def table_predictions(paper: str, table: str, parameters: dict) -> dict[str, list[pd.DataFrame]]:
+    """Per-clip predictions of the reproduced rows of a table, {run: one frame a seed}."""
+    test_set = table_test_set(paper, table)
+    runs = table_runs(paper, table)
+    return {run: read_predictions(run, test_set, parameters) for run in runs}
 
 
 def summarise(predictions: list[pd.DataFrame]) -> dict:
@@ -106,8 +118,7 @@ def summarise(predictions: list[pd.DataFrame]) -> dict:
 
 def seed_variance(paper: str, table: str, parameters: dict) -> tuple[float, int]:
     """`pooled_seed_variance` over the reproduced rows of a table."""
-    runs = table_runs(paper, table)
-    return pooled_seed_variance([read_predictions(run, "test", parameters) for run in runs])
+    return pooled_seed_variance(list(table_predictions(paper, table, parameters).values()))
 
 
 def _difference(earlier, later, seeds: tuple[float, int]) -> dict:
@@ -131,44 +142,52 @@ def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -
 
 
 def controls(paper: str, table: str, parameters: dict) -> list[dict]:
-    """What guards against fooling ourselves, for the full model where the table shows it.
+    """What guards against fooling ourselves: entries {name, accuracy, low, high, n} in per cent.
 
-    Two entries {name, accuracy, low, high, n} in per cent: the same clips with their frames
-    shuffled in time (what is left is read from single frames), and chance (1 / words). [] for a
-    table without the full model.
+    Where the table asks for it, one run on the same clips with their frames shuffled in time (what
+    is left is read from single frames); last, chance (1 / words), which has no interval. [] for a
+    table without reproduced rows.
     """
-    run = read_paper(paper)["full_model"]
-    if not any(c.run == run and c.test_set in TEST_SETS for c in table_cells(paper, table)):
+    predictions = table_predictions(paper, table, parameters)
+    if not predictions:
         return []
-    shuffled = read_predictions(run, "test-shuffled", parameters)
-    words = shuffled[0].label.nunique()
-    return [
-        {"name": f"frames shuffled in time ({run})"} | summarise(shuffled),
-        {"name": f"chance (1 of {words} words)", "accuracy": 100 / words, "n": len(shuffled[0])},
-    ]
+    clips = next(iter(predictions.values()))[0]
+    words = clips.label.nunique()
+    chance = {"name": f"chance (1 of {words} words)", "accuracy": 100 / words, "n": len(clips)}
+    run = shuffled_control(paper, table)
+    if run is None:
+        return [chance]
+    shuffled = read_predictions(run, f"{table_test_set(paper, table)}-shuffled", parameters)
+    return [{"name": f"frames shuffled in time ({run})"} | summarise(shuffled), chance]
 
 
 def resolution(paper: str, table: str, parameters: dict) -> dict | None:
-    """What differences the test set can show, from the observed disagreement of adjacent rows.
+    """What differences the test set can show, from the observed disagreement of compared rows.
 
-    Returns n, discordant (the mean share of clips on which adjacent rows disagree in being right)
-    and smallest, the smallest true difference (percentage points) that an exact McNemar test at
-    5% finds with 80% power between two given trainings; seed_sd, the standard deviation
+    Returns n, discordant (the mean share of clips on which compared rows disagree in being right),
+    published_steps (the least and the largest published difference of compared rows, percentage
+    points) and smallest, the smallest true difference (percentage points) that an exact McNemar
+    test at 5% finds with 80% power between two given trainings; seed_sd, the standard deviation
     (percentage points) of trainings that differ in their seed alone, and smallest_over_seeds, the
     smallest difference between rows found with that power when trainings vary too (both nan with
     one seed). None for a table with fewer than two reproduced rows.
     """
-    runs = table_runs(paper, table)
-    frames = [read_predictions(run, "test", parameters)[0] for run in runs]
-    if len(frames) < 2:
+    cells = compared_cells(paper, table)
+    if not cells:
         return None
-    variance, freedom = seed_variance(paper, table, parameters)
-    n = len(frames[0])
-    pairs = [paired_comparison(a, b) for a, b in pairwise(frames)]
+    predictions = table_predictions(paper, table, parameters)
+    variance, freedom = pooled_seed_variance(list(predictions.values()))
+    pairs = [
+        paired_comparison(predictions[earlier.run][0], predictions[later.run][0])
+        for earlier, later in cells
+    ]
+    n = pairs[0].n
     discordant = sum(pair.only_first + pair.only_second for pair in pairs) / (n * len(pairs))
+    steps = [abs(later.published - earlier.published) for earlier, later in cells]
     return {
         "n": n,
         "discordant": discordant,
+        "published_steps": (min(steps), max(steps)),
         "smallest": 100 * minimum_detectable_difference(n, discordant),
         "seed_sd": 100 * math.sqrt(variance),
         "smallest_over_seeds": 100
@@ -189,6 +208,9 @@ def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
         if row.above and row.seeds > 1:
             against += f" (first seed), over seeds p = {row.p:.2g}"
         name = f"{row.row} (changed: {row.changed})" if row.changed else row.row
+        if row.other_reading_of:
+            name += f" (our other reading of {row.other_reading_of}, not a cell of the paper;"
+            name += f" compared with {row.above})"
         lines.append(f"| {name} | {row.published} | {here} | {row.n} | {against} | {row.status} |")
     lines.append("")
     for note in notes:

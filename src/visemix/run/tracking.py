@@ -79,7 +79,7 @@ def _write(client, experiment, paper, table, row, parameters, key) -> str:
     tags = {
         "paper": paper, "table": table, "row": row["row"], "column": "ACC",
         "cell_id": row["cell_id"], "key": key, "status": row["status"], "source": row["source"],
-        "run": row["run"], "changed": row["changed"],
+        "run": row["run"], "changed": row["changed"], "other_reading_of": row["other_reading_of"],
     }  # fmt: skip
     run = client.create_run(experiment, run_name=row["cell_id"])
     time = run.info.start_time
