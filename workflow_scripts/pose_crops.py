@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from visemix.run.gpus import lease_gpus
+from visemix.run.gpus import device_name, lease_gpus
 from visemix.run.log import log_to
 
 if __name__ == "__main__":
@@ -18,4 +18,5 @@ if __name__ == "__main__":
         folder=Path(snakemake.output.manifest).parent,
         parameters=snakemake.params.crops,
         workers=snakemake.threads,
+        device=device_name(),
     )

@@ -17,6 +17,7 @@ from visemix.heads.fit import fit_clip, fit_five_points
 from visemix.heads.model import FIVE_POINTS, load_head
 from visemix.heads.renderer import Renderer
 from visemix.heads.turned import draw, prepare_clip, view
+from visemix.heads.turned_torch import draw_torch
 from visemix.pose.angles import draw_angles
 from visemix.pose.clip import crop_turned, turn_clip
 from visemix.pose.sheet import write_sheet
@@ -127,6 +128,18 @@ def test_far_background_stays_and_nothing_is_left_black(clips, detector):
     assert turned.min() >= 59
     assert np.abs(turned[:, -20:, :20].astype(int) - white[:, -20:, :20]).mean() < 6
     assert points.shape == (len(frames), 5, 2)
+
+
+@pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (60, 0), (-30, 45)])
+def test_torch_draws_the_same_pixels(clips, detector, yaw, pitch):
+    frames = clips[0]
+    fits = fit_clip(load_head(), crop_clip(frames, detector).landmarks)
+    surfaces = prepare_clip(load_head(), fits, 256, 256)
+    views = [view(surfaces, fit, *np.radians((yaw, pitch))) for fit in fits]
+    drawn = np.stack([draw(surfaces, v, f) for v, f in zip(views, frames, strict=True)])
+    assert np.array_equal(draw_torch(surfaces, views, frames, "cpu"), drawn)
+    if torch.cuda.is_available():
+        assert np.array_equal(draw_torch(surfaces, views, frames, "cuda"), drawn)
 
 
 class Blind:

@@ -166,10 +166,18 @@ def draw(surfaces: Surfaces, seen_from: View, picture: np.ndarray) -> np.ndarray
     fill_depth(seen_from.xy, seen_from.depth, surfaces.triangles, 0, nearest, seen)
     out = np.zeros_like(picture)
     _shade(seen, seen_from.xy, surfaces.triangles, seen_from.source, picture, out)
-    face = (seen < len(surfaces.triangles) - N_GRID_TRIANGLES).astype(np.uint8)
-    outline = cv2.morphologyEx(face, cv2.MORPH_GRADIENT, EDGE)
-    cv2.copyTo(cv2.blur(out, EDGE.shape), outline, out)
+    soften_outline(out, seen, len(surfaces.triangles))
     return out
+
+
+def soften_outline(frame: np.ndarray, seen: np.ndarray, n_triangles: int) -> None:
+    """Blur a drawn frame (H, W, 3) uint8, in place, where the face ends and the grid begins.
+
+    seen (H, W): the triangle in each pixel, of which there are n_triangles.
+    """
+    face = (seen < n_triangles - N_GRID_TRIANGLES).astype(np.uint8)
+    outline = cv2.morphologyEx(face, cv2.MORPH_GRADIENT, EDGE)
+    cv2.copyTo(cv2.blur(frame, EDGE.shape), outline, frame)
 
 
 @njit(cache=True)

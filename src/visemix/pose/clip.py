@@ -22,7 +22,12 @@ _STRAYED = 0.5
 
 
 def crop_turned(
-    frames: Video | np.ndarray, detector: RetinaFace, yaw: float, pitch: float, **parameters
+    frames: Video | np.ndarray,
+    detector: RetinaFace,
+    yaw: float,
+    pitch: float,
+    device: str = "cpu",
+    **parameters,
 ) -> MouthCrops:
     """Mouth crops of a clip (T, H, W, 3) whose head is turned further by yaw and pitch (degrees).
 
@@ -36,7 +41,7 @@ def crop_turned(
         mouth = crop_clip(frames, detector, **parameters)
         return MouthCrops(mouth.crops, mouth.landmarks, mouth.quality | facts)
     before = crop_clip(frames, detector, **parameters | {"alignment": "retinaface"})
-    turned, points = turn_clip(frames, before.landmarks, yaw, pitch)
+    turned, points = turn_clip(frames, before.landmarks, yaw, pitch, device)
     mouth = _crop_where_found(turned, points, detector, parameters)
     if mouth is None:
         given = {k: parameters[k] for k in ("eye_to_mouth", "size") if k in parameters}
@@ -46,18 +51,28 @@ def crop_turned(
 
 
 def turn_clip(
-    frames: Sequence[np.ndarray], landmarks: np.ndarray, yaw: float, pitch: float
+    frames: Sequence[np.ndarray],
+    landmarks: np.ndarray,
+    yaw: float,
+    pitch: float,
+    device: str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames (T, H, W, 3) uint8 RGB with the head turned, and its five points (T, 5, 2) px.
 
-    `landmarks` (T, 5, 2) px of the face as it was, yaw and pitch in degrees.
+    `landmarks` (T, 5, 2) px of the face as it was, yaw and pitch in degrees. On another device than
+    the CPU, torch draws the same pixels.
     """
-    fits = fit_clip(load_head(), landmarks)
-    pictures = [np.ascontiguousarray(frames[t]) for t in range(len(frames))]
-    surfaces = prepare_clip(load_head(), fits, *pictures[0].shape[:2])
+    head, fits = load_head(), fit_clip(load_head(), landmarks)
+    pictures = np.stack([frames[t] for t in range(len(frames))])
+    surfaces = prepare_clip(head, fits, *pictures.shape[1:3])
     views = [view(surfaces, fit, np.radians(yaw), np.radians(pitch)) for fit in fits]
-    turned = [draw(surfaces, v, picture) for v, picture in zip(views, pictures, strict=True)]
-    return np.stack(turned), np.stack([v.five_points for v in views])
+    if device == "cpu":
+        turned = np.stack([draw(surfaces, v, p) for v, p in zip(views, pictures, strict=True)])
+    else:
+        from visemix.heads.turned_torch import draw_torch
+
+        turned = draw_torch(surfaces, views, pictures, device)
+    return turned, np.stack([v.five_points for v in views])
 
 
 def _crop_where_found(turned, points, detector, parameters) -> MouthCrops | None:
