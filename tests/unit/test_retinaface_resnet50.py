@@ -349,7 +349,7 @@ def test_a_gpu_serves_a_handful_of_processes(monkeypatch):
     assert [detectors.processes(64, name) for name in detectors.DETECTORS] == [64, 64]
     monkeypatch.setattr(detectors, "visible_gpus", lambda: ["0"])
     monkeypatch.setattr(detectors, "device_name", lambda: "cuda")
-    assert [detectors.processes(64, name) for name in detectors.DETECTORS] == [8, 8]
+    assert [detectors.processes(64, name) for name in detectors.DETECTORS] == [6, 6]
     assert detectors.processes(2, "resnet50") == 2
     monkeypatch.setattr(detectors, "default_providers", lambda: ["CPUExecutionProvider"])
     assert detectors.processes(64, "mobilenet0.25") == 64

@@ -7,7 +7,8 @@ on its releases page. Weights of Pytorch_Retinaface have the same names and shap
 on BGR less its mean: they load, and find little.
 
 Unlike there, frames are never scaled up, and are scaled down by area averaging (see detection).
-About forty times the work of the MobileNet a frame.
+14.2 GFLOP for a frame of 256x256 px, 11.5 without the fine level; on one core about 0.2 s, some
+eighty times the MobileNet's time.
 """
 
 import zipfile
@@ -29,7 +30,9 @@ from visemix.run.gpus import device_name
 
 _MEAN_RGB = (0.485, 0.456, 0.406)  # of ImageNet, as shares of 255
 _SPREAD_RGB = (0.229, 0.224, 0.225)
-_BATCH = {"cpu": 4, "cuda": 16}  # frames a call; 16 frames of 640x640 px need about 2 GB
+# Frames a call: 201 ms a 256x256 frame at four on one core, 275 at 16. On a GPU, 16 of 640x640 px
+# should need about 2 GB (reckoned).
+_BATCH = {"cpu": 4, "cuda": 16}
 
 
 class RetinaFaceResNet50:
