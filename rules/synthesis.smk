@@ -25,6 +25,7 @@ rule pairs:
             "generators.pairing",
             "corpora.portrait_sources",
             "corpora.portraits",
+            "faces.detection",
             "faces.retinaface",
             "faces.onnx_graph",
         ),

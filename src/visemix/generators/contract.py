@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from importlib import import_module
-from inspect import signature
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
@@ -128,19 +127,19 @@ def synthesise_set(
 ) -> None:
     """Generate the clips of `pairs` (see pairing) into a crop set at `folder`, and their records.
 
-    parameters: keyword arguments of faces.crops.crop_clip. The crop set's index carries the source
+    parameters: as those of faces.crops.crop_set. The crop set's index carries the source
     clip's label and word times, and the portrait as speaker. Equal input gives equal bytes whatever
     `workers`, and after an interruption whole shards are kept. `records_path` (parquet) gets a row
     a clip without its `seconds`, which no two runs share: those are appended, as clips are made, to
     `seconds.csv` beside it. Raises LeakError (see pairing) if a pair is not allowed, ValueError for
     unknown parameters, FileNotFoundError for missing folders.
     """
-    from visemix.faces.crops import crop_clip
+    from visemix.faces.crops import split_parameters
+    from visemix.faces.detectors import describe_detector
     from visemix.generators.pairing import check_pairs
 
-    parameters = dict(parameters or {})
-    if unknown := sorted(set(parameters) - set(signature(crop_clip).parameters)):
-        raise ValueError(f"unknown crop parameter {unknown[0]!r}")
+    parameters, detector = split_parameters(parameters or {})
+    detector = detector if parameters["alignment"] == "retinaface" else None
     check_pairs(pairs, manifest)
     media_root, portraits_root = Path(media_root), Path(portraits_root)
     for path in (media_root, portraits_root):
@@ -150,7 +149,7 @@ def synthesise_set(
     shared.mkdir(parents=True, exist_ok=True)
     module.build(shared, workers)
     plan = _plan(pairs, manifest).assign(generator=generator, version=module.version())
-    job = Job(generator, shared, media_root, portraits_root, parameters, min_face_share)
+    job = Job(generator, shared, media_root, portraits_root, parameters, min_face_share, detector)
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         clips = [Task(**row) for row in rows.to_dict("records")]
@@ -163,7 +162,8 @@ def synthesise_set(
                     seconds.write(f"{clip.clip_id},{made.record.seconds:.3f}\n")
                     yield _crop_record(clip, made)
 
-    recorded = {"generator": generator, "version": module.version(), "crops": parameters}
+    recorded = {"generator": generator, "version": module.version()}
+    recorded["crops"] = parameters | (describe_detector(**detector) if detector else {})
     # shards made by other code must not be taken for finished ones
     recorded |= {"min_face_share": min_face_share, "code": code_digest(*_CODE)}
     build_crops(folder, plan, make, recorded, clips_per_shard)
@@ -213,6 +213,7 @@ class Job:
     portraits_root: Path
     crop_parameters: dict
     min_face_share: float
+    detector: dict | None = None  # keyword arguments of faces.detectors.load_detector
 
 
 def _plan(pairs: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -237,13 +238,15 @@ def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]
 def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> Generated:
     """One clip of a prepared portrait, checked; a rejected record instead of an exception."""
     from visemix.faces.crops import CropError, crop_clip
+    from visemix.faces.detectors import load_detector
     from visemix.media import MediaError, read_sound
 
     start, media = time.process_time(), job.media_root / task.media
     try:
         frames = module.generate(model, portrait, read_sound(media), task.n_frames, task.seed)
         check_frames(frames, task.n_frames)
-        mouth = crop_clip(frames, _detector(), **job.crop_parameters)
+        detector = load_detector(**job.detector) if job.detector else None
+        mouth = crop_clip(frames, detector, **job.crop_parameters)
         check_crops(mouth.crops, mouth.quality, task.n_frames, job.min_face_share)
     except (GenerationError, MediaError, CropError) as error:
         made = rejected(task, str(error).removeprefix(f"{media}: "))
@@ -286,10 +289,3 @@ def _model(generator: str, shared: Path) -> tuple[ModuleType, object]:
     threadpool_limits(1)
     module = generator_module(generator)
     return module, module.load(shared)
-
-
-@lru_cache(maxsize=1)
-def _detector():
-    from visemix.faces.retinaface import RetinaFace
-
-    return RetinaFace(threads=1)

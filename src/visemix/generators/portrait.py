@@ -12,7 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from visemix.faces.retinaface import Face, RetinaFace
+from visemix.faces.detection import Face
+from visemix.faces.retinaface import RetinaFace
 from visemix.generators.contract import GenerationError
 from visemix.generators.sound_to_visemes import (
     Codebook,
