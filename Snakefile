@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from visemix.generators.external import settings_of
 from visemix.papers import cells
 from visemix.run.parameters import resolve_parameters
 from visemix.run.provenance import code_digest

@@ -54,6 +54,7 @@ rule synthesis:
         generator=GENERATOR,
         min_face_share=PARAMETERS["synthesis"]["min_face_share"],
         crops=PARAMETERS["crops"],
+        external=settings_of(GENERATOR, PARAMETERS["external"]),
         code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),
     script:
         SCRIPTS / "synthesis.py"

@@ -13,6 +13,11 @@ if __name__ == "__main__":
     lease_gpus(snakemake.resources.gpu)
     from visemix.generators.contract import synthesise_set
 
+    if snakemake.params.external:
+        from visemix.generators.external.program import configure
+
+        folder = Path(snakemake.output.records).parent
+        configure(snakemake.params.generator, snakemake.params.external, folder)
     synthesise_set(
         snakemake.params.generator,
         pd.read_parquet(snakemake.input.pairs),

@@ -30,11 +30,12 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
+from visemix.generators import external
 from visemix.run.atomic import atomic_path
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
 
-GENERATORS = {"portrait": "visemix.generators.portrait"}
+GENERATORS = {"portrait": "visemix.generators.portrait", **external.GENERATORS}
 FPS = 25
 MIN_FACE_SHARE = 0.95  # of the frames, in which the mouth must be found
 MIN_MOTION = 4.0  # squared grey levels (see mouth_motion); mouths that speak measured 30 to 250

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from visemix.generators import external
+
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 
@@ -75,7 +77,7 @@ class Pose(Section):
 
 
 class Synthesis(Section):
-    generator: Literal["portrait"]
+    generator: Literal["portrait", *external.GENERATORS]
     portraits: str
     portrait_source: Literal["folder", "ffhq", "vggface", "vggface2", "celeba"]
     rendered_portraits: Annotated[int, Field(ge=0)]
@@ -93,6 +95,16 @@ class Synthesis(Section):
                 "synthesis.rendered_portraits to 0, or portrait_source to folder"
             )
         return self
+
+
+class External(Section):
+    """A published generator as the user has installed it; see generators.external."""
+
+    repository: Annotated[str, Field(min_length=1)]
+    python: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    weights: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None] = {}
+    timeout_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    jobs: PositiveInt = 1
 
 
 class Mixing(Section):
@@ -181,12 +193,23 @@ class Parameters(Section):
     visemes: Visemes
     pose: Pose
     synthesis: Synthesis
+    external: dict[Literal[external.PROGRAMS], External]
     mixing: Mixing
     model: Model
     training: Training
     evaluation: Evaluation
     tracking: Tracking
     runs: dict[str, RunChange]
+
+    @model_validator(mode="after")
+    def external_generator_is_installed(self):
+        name = self.synthesis.generator
+        if name in external.GENERATORS and name.removeprefix(external.PREFIX) not in self.external:
+            raise ValueError(
+                f"synthesis.generator is {name!r}, but external."
+                f"{name.removeprefix(external.PREFIX)} is missing; give it repository and python"
+            )
+        return self
 
 
 def merge(base: dict, changes: dict) -> dict:
@@ -255,13 +278,16 @@ def _unknown(path: str, key: str, known: list[str]) -> str:
     return f"{path}: unknown key; {hint}"
 
 
+_BY_NAME = {"runs": RunChange, "external": External}  # sections with names of the user's choice
+
+
 def _explain(error: dict) -> str:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         section = Parameters
         for part in error["loc"][:-1]:
             inner = section.model_fields[part].annotation if part in section.model_fields else None
-            section = inner if isinstance(inner, type) else RunChange
+            section = inner if isinstance(inner, type) else _BY_NAME.get(error["loc"][0], section)
         names = [field.alias or name for name, field in section.model_fields.items()]
         return _unknown(path, str(error["loc"][-1]), names)
     if error["type"] == "missing":
