@@ -140,7 +140,7 @@ def new_video(folder: Path, pattern: str, before: dict[Path, tuple]) -> Video:
     try:
         return read_video(new[0])
     except MediaError as error:
-        reason = str(error).removeprefix(f"{new[0]}: ")
+        reason = str(error).replace(f"{folder}/", "")
         raise GenerationError(f"unusable output: {reason}{said(folder)}") from error
 
 
