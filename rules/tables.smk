@@ -63,9 +63,10 @@ rule report:
             f"data/crops/{CORPUS}-{{set}}/manifest.json", set=["train", "val", *cells.TEST_SETS]
         ),
         pose=[f"data/manifests/{CORPUS}-pose.parquet", f"data/pose/{CORPUS}-sheet.png"],
-        synthetic=rules.synthesis.output.manifest,
-        records=rules.synthesis.output.records,
-        excluded=rules.pairs.output.excluded,
+        synthetic=f"data/crops/{CORPUS}-{GENERATOR}/manifest.json",
+        records=f"data/synthesis/{CORPUS}-{GENERATOR}/records.parquet",
+        lag=f"data/synthesis/{CORPUS}-{GENERATOR}/lag.json",
+        excluded=f"data/synthesis/{CORPUS}-{GENERATOR}/excluded_portraits.parquet",
     output:
         html="report/index.html",
     log:
@@ -74,7 +75,7 @@ rule report:
         "logs/report.tsv"
     params:
         parameters=PARAMETERS,
-        code=code_digest("report", "papers"),
+        code=code_digest("report", "papers", "generators.lag"),
     script:
         SCRIPTS / "report.py"
 

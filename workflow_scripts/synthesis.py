@@ -17,9 +17,11 @@ if __name__ == "__main__":
         from visemix.generators.external.program import configure
 
         folder = Path(snakemake.output.records).parent
-        configure(snakemake.params.generator, snakemake.params.external, folder)
+        configure(snakemake.wildcards.generator, snakemake.params.external, folder)
+    weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
+    words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     synthesise_set(
-        snakemake.params.generator,
+        snakemake.wildcards.generator,
         pd.read_parquet(snakemake.input.pairs),
         read_manifest(snakemake.input.manifest),
         media_root=snakemake.params.root,
@@ -29,4 +31,6 @@ if __name__ == "__main__":
         parameters=snakemake.params.crops,
         min_face_share=snakemake.params.min_face_share,
         workers=snakemake.threads,
+        trained_folder=Path(weights).parent if weights else None,
+        pronunciations=words,
     )

@@ -21,7 +21,7 @@ from tests.unit.test_parameters import changed
 from visemix.clips.shards import read_rejects
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
-from visemix.generators.contract import GenerationError, synthesise_set
+from visemix.generators.contract import GenerationError, Utterance, synthesise_set
 from visemix.generators.external import GENERATORS, PROGRAMS, program, repairs, runner, settings_of
 from visemix.generators.external.installation import InstallationError
 from visemix.generators.external.program import Model, Portrait, configure
@@ -104,7 +104,7 @@ def settings(folder: Path, python: list[str], **changes) -> dict:
     ]
     known = {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
     plain = {"repository": str(folder), "python": python, "weights": known}
-    return plain | {"timeout_seconds": 60, "jobs": 2} | changes
+    return plain | {"timeout_seconds": 600, "jobs": 2} | changes
 
 
 @pytest.fixture
@@ -131,6 +131,10 @@ def speech(loudness: int = 9000) -> np.ndarray:
     return (loudness * np.sin(900 * t) * (np.sin(20 * t) > 0)).astype(np.int16)
 
 
+def said(sound: np.ndarray) -> Utterance:
+    return Utterance(sound, "MONEY", 0.3, 0.8)
+
+
 def numbers(frames: np.ndarray) -> list[int]:
     """The frame numbers that the stand-in wrote into the corner."""
     return np.rint(frames[:, 4 : CORNER - 4, 4 : CORNER - 4].mean((1, 2, 3)) / SHADE).tolist()
@@ -154,7 +158,7 @@ def test_every_program_gives_all_frames_at_25_fps(name, count, tmp_path, python)
     model = generator.load(tmp_path)
     side = generator.PROGRAM.picture_side
     portrait = Portrait(np.full((side, side, 3), 100, np.uint8), "picture.png")
-    frames = generator.generate(model, portrait, speech(), count, 3_000_000_000)
+    frames = generator.generate(model, portrait, said(speech()), count, 3_000_000_000)
     assert frames.shape == (count, side, side, 3) and frames.dtype == np.uint8
     expected = {
         "aniportrait": EVERY_6TH_LEFT_OUT,
@@ -166,8 +170,6 @@ def test_every_program_gives_all_frames_at_25_fps(name, count, tmp_path, python)
     run = json.loads((tmp_path / "external-runs.jsonl").read_text())
     assert run["problem"] == "" and run["seed"] == 3_000_000_000
     assert not leftovers(tmp_path) and generator.version().count("-") == 1
-    with pytest.raises(GenerationError, match="silent sound"):
-        generator.generate(model, portrait, np.zeros(18560, np.int16), N_FRAMES, 0)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_it_dies_with_the_process_that_started_it(tmp_path):
 
 def gone(pid: int) -> bool:
     """Whether a process ends, or is a zombie of somebody else's, within the patience of a test."""
-    for _ in range(200):
+    for _ in range(1200):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):
@@ -306,20 +308,20 @@ def test_talklip_stops_where_it_would_draw_anywhere(tmp_path, python):
     model = Model(settings(folder, python), None, tmp_path)
     portrait = Portrait(np.full((256, 256, 3), 100, np.uint8), "picture.png")
     with pytest.raises(GenerationError, match="no face found by the program's own detector"):
-        module("talklip").generate(model, portrait, speech(), N_FRAMES, 1)
+        module("talklip").generate(model, portrait, said(speech()), N_FRAMES, 1)
 
 
 def test_everything_random_is_seeded(tmp_path, python):
     (tmp_path / runner.JOB).mkdir()
     show = "import random, sys, numpy; print(random.random(), numpy.random.random(), sys.argv)"
     (tmp_path / "show.py").write_text(show)
-    said = []
+    printed = []
     for seed, start in ((1, ["show.py"]), (1, ["-m", "show"]), (2, ["show.py"])):
         launch = str(Path(runner.__file__).with_name("launch.py"))
-        runner.run([*python, launch, str(seed), "-", *start, "--face", "x"], tmp_path, 60)
-        said.append((tmp_path / runner.JOB / "stdout.txt").read_text())
-    assert said[0].split()[:2] == said[1].split()[:2] != said[2].split()[:2]
-    assert all(text.endswith("show.py', '--face', 'x']\n") for text in said)
+        runner.run([*python, launch, str(seed), "-", *start, "--face", "x"], tmp_path, 600)
+        printed.append((tmp_path / runner.JOB / "stdout.txt").read_text())
+    assert printed[0].split()[:2] == printed[1].split()[:2] != printed[2].split()[:2]
+    assert all(text.endswith("show.py', '--face', 'x']\n") for text in printed)
 
 
 def test_all_that_is_missing_is_said_at_once(tmp_path, python):
@@ -405,6 +407,8 @@ def test_the_generator_of_a_run_must_be_set_up():
     found = settings_of("external-wav2lip-gan", parameters["external"])
     assert (found["weights"], found["jobs"]) == ({}, 1)
     assert settings_of("portrait", parameters["external"]) is None
+    with pytest.raises(ValueError, match=r"external.talklip is missing"):
+        settings_of("external-talklip", parameters["external"])
 
 
 def test_a_set_survives_a_program_that_fails_for_some(tmp_path, python):

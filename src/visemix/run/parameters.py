@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from visemix.generators import external
+from visemix.generators import GENERATORS, external
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -77,7 +77,7 @@ class Pose(Section):
 
 
 class Synthesis(Section):
-    generator: Literal["portrait", *external.GENERATORS]
+    generator: Literal[tuple(GENERATORS)]
     portraits: str
     portrait_source: Literal["folder", "ffhq", "vggface", "vggface2", "celeba"]
     rendered_portraits: Annotated[int, Field(ge=0)]
@@ -105,6 +105,13 @@ class External(Section):
     weights: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None] = {}
     timeout_seconds: Annotated[float, Field(gt=0)] = 1800.0
     jobs: PositiveInt = 1
+
+
+class Generators(Section):
+    """What generators are trained with: a section each, see `trained_settings`."""
+
+    seed: int
+    threads: PositiveInt
 
 
 class Mixing(Section):
@@ -194,6 +201,7 @@ class Parameters(Section):
     pose: Pose
     synthesis: Synthesis
     external: dict[Literal[external.PROGRAMS], External]
+    generators: Generators
     mixing: Mixing
     model: Model
     training: Training
@@ -203,12 +211,7 @@ class Parameters(Section):
 
     @model_validator(mode="after")
     def external_generator_is_installed(self):
-        name = self.synthesis.generator
-        if name in external.GENERATORS and name.removeprefix(external.PREFIX) not in self.external:
-            raise ValueError(
-                f"synthesis.generator is {name!r}, but external."
-                f"{name.removeprefix(external.PREFIX)} is missing; give it repository and python"
-            )
+        external.settings_of(self.synthesis.generator, self.external)
         return self
 
 
@@ -242,6 +245,15 @@ def resolve_parameters(config: dict) -> dict:
     except ValidationError as error:
         raise ParameterError("\n".join(_explain(e) for e in error.errors())) from None
     return checked.model_dump(mode="python", by_alias=True, exclude_none=False)
+
+
+def trained_settings(generator: str, parameters: dict) -> dict:
+    """What a generator is trained with: its section of `generators`, and threads.
+
+    The section bears the generator's name up to the first '-': variants of one share it.
+    """
+    section = parameters["generators"][generator.partition("-")[0]]
+    return {"threads": parameters["generators"]["threads"]} | section
 
 
 def _plain(value):

@@ -24,5 +24,13 @@ GENERATORS = {
 
 
 def settings_of(generator: str, external: dict) -> dict | None:
-    """The user's settings of a generator from params.yaml's `external`; None: not one of these."""
-    return external[generator.removeprefix(PREFIX)] if generator in GENERATORS else None
+    """The user's settings of a generator from params.yaml's `external`; None: not one of these.
+
+    Raises ValueError where they are missing.
+    """
+    if generator not in GENERATORS:
+        return None
+    name = generator.removeprefix(PREFIX)
+    if name not in external:
+        raise ValueError(f"external.{name} is missing; give it repository and python")
+    return external[name]

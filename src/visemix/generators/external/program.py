@@ -20,10 +20,10 @@ import numpy as np
 import yaml
 
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.contract import GenerationError
+from visemix.generators.checks import GenerationError
+from visemix.generators.contract import Utterance
 from visemix.generators.external import GENERATORS, repairs, runner
 from visemix.generators.external.installation import Weight, inspect, words
-from visemix.generators.sound_to_visemes import check_sound
 from visemix.run.atomic import sha256_bytes, write_json
 from visemix.run.provenance import code_digest
 
@@ -125,15 +125,14 @@ def generator_of(program: Program) -> tuple[Callable, Callable, Callable, Callab
         square = repairs.square_picture(picture, program.picture_side, model.detector)
         return Portrait(square, picture.name)
 
-    def generate(model: Model, portrait: Portrait, said, n_frames: int, seed: int) -> np.ndarray:
+    def generate(
+        model: Model, portrait: Portrait, utterance: Utterance, n_frames: int, seed: int
+    ) -> np.ndarray:
         """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of the portrait speaking.
 
-        said: sound (N,) int16 at 16 kHz mono, or what has it as `sound`. Raises GenerationError
-        with the program's last words, or if the sound is silent.
+        Raises GenerationError with the program's last words.
         """
-        sound = getattr(said, "sound", said)
-        check_sound(sound[: n_frames * repairs.SAMPLES_PER_FRAME])
-        return make_clip(program, model, portrait, sound, n_frames, seed)
+        return make_clip(program, model, portrait, utterance.sound, n_frames, seed)
 
     return version, build, load, prepare, generate
 

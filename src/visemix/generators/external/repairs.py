@@ -7,12 +7,11 @@ import numpy as np
 from scipy.io import wavfile
 
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.contract import GenerationError
-from visemix.generators.portrait import find_face, read_picture
+from visemix.generators.checks import GenerationError
+from visemix.generators.pictures import FACE_HEIGHT, find_face, read_picture
 from visemix.media import FPS, SAMPLE_RATE, Video, write_clip
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
-FACE_HEIGHT = 0.48  # of the square's side; the portrait generator frames faces so, too
 
 
 def square_picture(path: Path, side: int, detector: RetinaFace) -> np.ndarray:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from visemix.generators.contract import GenerationError
+from visemix.generators.checks import GenerationError
 from visemix.media import MediaError, Video, read_video
 
 GUARD = Path(__file__).with_name("guard.py")
