@@ -20,8 +20,10 @@ rule pairs:
         seed=PARAMETERS["synthesis"]["seed"],
         code=code_digest(
             "generators.pairing",
+            "generators.pictures",
             "corpora.portrait_sources",
             "corpora.portraits",
+            "faces.detection",
             "faces.retinaface",
             "faces.onnx_graph",
         ),
