@@ -37,7 +37,9 @@ def working_copy(repository: Path, scratch: tuple[str, ...], parent: Path) -> It
 
     `scratch` names its top-level folders that the program writes to: they are empty and real, all
     else is a link. Files of ours go into the folder JOB. The names are relative in commands,
-    because one of the programs takes a dot anywhere in a path for a file type.
+    because one of the programs takes a dot anywhere in a path for a file type. The folder is
+    called as the contract's working_folder calls its own: what a killed process leaves of it is
+    removed when the set is made again.
     """
     with tempfile.TemporaryDirectory(
         prefix="working-", dir=parent.resolve(), ignore_cleanup_errors=True
