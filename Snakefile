@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
+from visemix.generators.external import settings_of
 from visemix.papers import cells
 from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.run.provenance import code_digest

@@ -59,6 +59,7 @@ rule synthesis:
         portraits=PARAMETERS["synthesis"]["portraits"],
         min_face_share=PARAMETERS["synthesis"]["min_face_share"],
         crops=PARAMETERS["crops"],
+        external=lambda wildcards: settings_of(wildcards.generator, PARAMETERS["external"]),
         code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),
     script:
         SCRIPTS / "synthesis.py"

@@ -13,6 +13,11 @@ if __name__ == "__main__":
     lease_gpus(snakemake.resources.gpu)
     from visemix.generators.contract import synthesise_set
 
+    if snakemake.params.external:
+        from visemix.generators.external.program import configure
+
+        folder = Path(snakemake.output.records).parent
+        configure(snakemake.wildcards.generator, snakemake.params.external, folder)
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     synthesise_set(

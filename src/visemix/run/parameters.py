@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from visemix.generators import GENERATORS
+from visemix.generators import GENERATORS, external
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -116,6 +116,16 @@ class Synthesis(Section):
         return self
 
 
+class External(Section):
+    """A published generator as the user has installed it; see generators.external."""
+
+    repository: Annotated[str, Field(min_length=1)]
+    python: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
+    weights: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None] = {}
+    timeout_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    jobs: PositiveInt = 1
+
+
 class Generators(Section):
     """What generators are trained with: a section each, see `trained_settings`."""
 
@@ -209,6 +219,7 @@ class Parameters(Section):
     visemes: Visemes
     pose: Pose
     synthesis: Synthesis
+    external: dict[Literal[external.PROGRAMS], External]
     generators: Generators
     mixing: Mixing
     model: Model
@@ -216,6 +227,11 @@ class Parameters(Section):
     evaluation: Evaluation
     tracking: Tracking
     runs: dict[str, RunChange]
+
+    @model_validator(mode="after")
+    def external_generator_is_installed(self):
+        external.settings_of(self.synthesis.generator, self.external)
+        return self
 
 
 def merge(base: dict, changes: dict) -> dict:
@@ -293,13 +309,16 @@ def _unknown(path: str, key: str, known: list[str]) -> str:
     return f"{path}: unknown key; {hint}"
 
 
+_BY_NAME = {"runs": RunChange, "external": External}  # sections with names of the user's choice
+
+
 def _explain(error: dict) -> str:
     path = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         section = Parameters
         for part in error["loc"][:-1]:
             inner = section.model_fields[part].annotation if part in section.model_fields else None
-            section = inner if isinstance(inner, type) else RunChange
+            section = inner if isinstance(inner, type) else _BY_NAME.get(error["loc"][0], section)
         names = [field.alias or name for name, field in section.model_fields.items()]
         return _unknown(path, str(error["loc"][-1]), names)
     if error["type"] == "missing":
