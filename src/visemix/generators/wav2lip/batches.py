@@ -1,6 +1,8 @@
 """What a training step reads: a function of (seed, step) alone, so that a resume is exact."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from visemix.generators.wav2lip.config import T, Wav2LipConfig
 # do as in training, which is what the published weights were fitted to, and which hears 40 ms
 # before the frame and 120 ms after it: lips move before they are heard.
 LEAD = 1  # frames
+KEPT = 4096  # spectrograms, of 30 kB for 29 frames
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,23 @@ class GeneratorBatch:
     mels: torch.Tensor  # (n, 1, 80, 16), of the window, for the expert
 
 
-def expert_batch(data, rows, rng, config: Wav2LipConfig, device) -> ExpertBatch:
+def spectra_of(data) -> Callable[[int], np.ndarray]:
+    """The function that gives a clip's mel spectrogram (80, columns); it remembers thousands."""
+
+    @lru_cache(maxsize=KEPT)
+    def spectrum(row: int) -> np.ndarray:
+        return mel_spectrogram(data.sounds([row])[0])
+
+    return spectrum
+
+
+def expert_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> ExpertBatch:
     """A random window of each clip in `rows`; every second one hears another window of the clip."""
-    crops, sounds = data.crops(rows), data.sounds(rows)
+    crops = data.crops(rows)
     here, there = two_starts(rng, len(rows), crops.shape[1])
     in_sync = np.arange(len(rows)) % 2 == 0
     faces = _cut(crops, np.where(in_sync, here, there))
-    mels = [windows(mel, [i])[0] for mel, i in zip(mel_spectrogram(sounds), here, strict=True)]
+    mels = [windows(spectra(row), [i])[0] for row, i in zip(rows, here, strict=True)]
     return ExpertBatch(
         to_pictures(faces, config, device)[:, :, config.band],
         torch.from_numpy(np.stack(mels))[:, None].to(device),
@@ -49,15 +62,14 @@ def expert_batch(data, rows, rng, config: Wav2LipConfig, device) -> ExpertBatch:
     )
 
 
-def generator_batch(data, rows, rng, config: Wav2LipConfig, device) -> GeneratorBatch:
+def generator_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> GeneratorBatch:
     """A random window of each clip in `rows`, and another window of the clip as reference."""
-    crops, sounds = data.crops(rows), data.sounds(rows)
+    crops = data.crops(rows)
     here, there = two_starts(rng, len(rows), crops.shape[1])
     truth = to_pictures(_cut(crops, here), config, device)
     reference = to_pictures(_cut(crops, there), config, device)
-    spectra = mel_spectrogram(sounds)
-    own = [windows(mel, frame_starts(i, T)) for mel, i in zip(spectra, here, strict=True)]
-    whole = [windows(mel, [i])[0] for mel, i in zip(spectra, here, strict=True)]
+    own = [windows(spectra(row), frame_starts(i, T)) for row, i in zip(rows, here, strict=True)]
+    whole = [windows(spectra(row), [i])[0] for row, i in zip(rows, here, strict=True)]
     return GeneratorBatch(
         truth,
         torch.stack([masked(truth, config), reference], 2),

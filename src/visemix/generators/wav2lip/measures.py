@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from visemix.generators.checks import mouth_motion
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip.batches import frame_starts, masked, to_crops, to_pictures
 from visemix.generators.wav2lip.config import CROP
@@ -35,12 +36,13 @@ def speak(generator: Generator, still: np.ndarray, sound: np.ndarray, n_frames: 
 def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]:
     """How well stills of held-out speakers repeat their own clips.
 
-    The clip's first frame speaks its sound. psnr (dB) and ssim are means over clips of torchmetrics'
-    values over the lower half of all frames but the first, still_psnr and still_ssim those of the
-    first frame itself, repeated: a generator below them had better not move. sync_confidence and
-    in_sync (share of clips whose offset is at most one frame) are by the expert, which also stands
-    in the generator's loss; real_sync_confidence and real_in_sync are those of the clips themselves.
-    clips: how many were measured.
+    The clip's first frame speaks its sound. psnr (dB) and ssim are means over clips of what
+    torchmetrics says of the lower half of all frames but the first; still_psnr and still_ssim are
+    those of the first frame itself, repeated: a generator below them had better not move.
+    sync_confidence and in_sync (share of clips whose offset is at most one frame) are by the
+    expert, which also stands in the generator's loss, motion is the mouth's variance over time (see
+    checks.mouth_motion); those of the true clips have the prefix real_. clips: how many were
+    measured.
     """
     chosen = np.unique(
         np.linspace(0, len(held_out) - 1, min(len(held_out), MEASURED_CLIPS)).round().astype(int)
@@ -58,7 +60,9 @@ def _measure_clip(generator: Generator, expert: SyncNet, held_out, row: int) -> 
     values |= {f"still_{name}": value for name, value in still.items()}
     for prefix, shown in (("", made), ("real_", crops)):
         offset, confidence = sync_confidence(expert, shown, sound)
-        values |= {f"{prefix}sync_confidence": confidence, f"{prefix}in_sync": abs(offset) <= 1}
+        values[f"{prefix}sync_confidence"] = confidence
+        values[f"{prefix}in_sync"] = abs(offset) <= 1
+        values[f"{prefix}motion"] = mouth_motion(shown)
     return values
 
 

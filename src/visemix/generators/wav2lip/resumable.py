@@ -13,6 +13,7 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from visemix.generators.wav2lip.config import Wav2LipConfig
@@ -91,6 +92,7 @@ def _record(state: dict, validated: dict[str, float]) -> None:
 def prepare_torch(config: Wav2LipConfig, device: torch.device) -> None:
     """Threads and kernels that give the same bits each time."""
     torch.set_num_threads(config.threads)
+    threadpool_limits(config.threads)  # numpy, for spectrograms
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False
     if device.type == "cuda":

@@ -17,7 +17,7 @@ from torch import nn
 
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import expert_batch, rows_of, to_pictures
+from visemix.generators.wav2lip.batches import expert_batch, rows_of, spectra_of, to_pictures
 from visemix.generators.wav2lip.config import T, Wav2LipConfig
 from visemix.generators.wav2lip.layers import ConvBlock, audio_encoder, residuals
 from visemix.run.atomic import sha256_file, write_json
@@ -91,13 +91,14 @@ def train_syncnet(
         found = json.loads((folder / SUMMARY).read_text())
         if found["identity"] == identity:
             return found
+    spectra, held_out_spectra = spectra_of(data), spectra_of(held_out)
     torch.manual_seed(seed)
     model = SyncNet(config).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.expert_learning_rate)
 
     def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
         rows, rng = rows_of(seed, number, _TRAINING, len(data), config.expert_batch_size)
-        batch = expert_batch(data, rows, rng, config, device)
+        batch = expert_batch(data, spectra, rows, rng, config, device)
         model.train()
         loss = sync_loss(model(batch.mels, batch.faces), batch.in_sync)
         optimiser.zero_grad()
@@ -106,7 +107,7 @@ def train_syncnet(
         return {"loss": loss}
 
     def validate(number: int, notes: dict) -> dict[str, float]:
-        row = _validate(model, held_out, seed, device)
+        row = _validate(model, held_out, held_out_spectra, seed, device)
         if "best" not in notes or row["validation_loss"] < notes["best"]["validation_loss"]:
             weights = {name: value.clone() for name, value in model.state_dict().items()}
             notes["best"] = {"step": number, **row, "model": weights}
@@ -186,14 +187,16 @@ def sync_distances(
 
 
 @torch.inference_mode()
-def _validate(model: SyncNet, held_out, seed: int, device: torch.device) -> dict[str, float]:
+def _validate(
+    model: SyncNet, held_out, spectra, seed: int, device: torch.device
+) -> dict[str, float]:
     """Loss and accuracy over one window of each held-out clip, half of them out of sync."""
     model.eval()
     size, loss, right = model.config.expert_batch_size, 0.0, 0
     for number, start in enumerate(range(0, len(held_out), size)):
         rows = np.arange(start, min(start + size, len(held_out)))
         rng = np.random.default_rng([seed, _VALIDATION, number])
-        batch = expert_batch(held_out, rows, rng, model.config, device)
+        batch = expert_batch(held_out, spectra, rows, rng, model.config, device)
         cosines = model(batch.mels, batch.faces)
         loss += float(sync_loss(cosines, batch.in_sync)) * len(rows)
         right += int(((cosines > 0.5) == (batch.in_sync > 0.5)).sum())

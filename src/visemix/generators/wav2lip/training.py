@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of
+from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of, spectra_of
 from visemix.generators.wav2lip.config import Wav2LipConfig
 from visemix.generators.wav2lip.measures import measure
 from visemix.generators.wav2lip.model import Critic, Generator
@@ -59,6 +59,7 @@ def train(
     purpose = "wav2lip-gan" if adversarial else "wav2lip"
     identity = resumable.identity_of(purpose, config, seed, device, digests)
 
+    spectra, held_out_spectra = spectra_of(data), spectra_of(held_out)
     torch.manual_seed(seed)
     generator = Generator(config).to(device)
     parts = {"generator": generator, "optimiser": _adam(generator, config, adversarial)}
@@ -69,11 +70,11 @@ def train(
 
     def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
         rows, rng = rows_of(seed, number, _TRAINING, len(data), config.batch_size)
-        batch = generator_batch(data, rows, rng, config, device)
+        batch = generator_batch(data, spectra, rows, rng, config, device)
         return training_step(parts, expert, batch, config, notes.get("sync_weight", 0.0))
 
     def validate(number: int, notes: dict) -> dict[str, float]:
-        row = held_out_losses(generator, expert, held_out, seed, device)
+        row = held_out_losses(generator, expert, held_out, held_out_spectra, seed, device)
         notes["sync_weight"] = next_sync_weight(
             notes.get("sync_weight", 0.0), row["held_out_sync"], config
         )
@@ -194,7 +195,7 @@ def next_sync_weight(weight: float, held_out_sync: float, config: Wav2LipConfig)
 
 @torch.inference_mode()
 def held_out_losses(
-    generator: Generator, expert: SyncNet, held_out, seed: int, device: torch.device
+    generator: Generator, expert: SyncNet, held_out, spectra, seed: int, device: torch.device
 ) -> dict[str, float]:
     """Mean L1 and sync loss over one window of each held-out clip."""
     generator.eval()
@@ -202,7 +203,7 @@ def held_out_losses(
     for number, start in enumerate(range(0, len(held_out), config.batch_size)):
         rows = np.arange(start, min(start + config.batch_size, len(held_out)))
         rng = np.random.default_rng([seed, _VALIDATION, number])
-        batch = generator_batch(held_out, rows, rng, config, device)
+        batch = generator_batch(held_out, spectra, rows, rng, config, device)
         losses = generator_losses(draw(generator, batch), batch, expert, None, config)
         for name in sums:
             sums[name] += float(losses[name]) * len(rows)
