@@ -16,7 +16,7 @@ from visemix.generators.wav2lip.config import T, Wav2LipConfig
 # do as in training, which is what the published weights were fitted to, and which hears 40 ms
 # before the frame and 120 ms after it: lips move before they are heard.
 LEAD = 1  # frames
-WINDOWS = 8  # of a clip, in a batch of the expert
+WINDOWS = 4  # of a clip, in a batch of the expert
 KEPT = 4096  # spectrograms, of 30 kB for 29 frames
 
 
@@ -49,7 +49,7 @@ def spectra_of(data) -> Callable[[int], np.ndarray]:
 
 
 def expert_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> ExpertBatch:
-    """Eight random windows (or as many as there are) of each clip in `rows`."""
+    """Four random windows (or as many as there are) of each clip in `rows`."""
     crops = data.crops(rows)
     possible = crops.shape[1] - T + 1
     _check_length(crops.shape[1])

@@ -96,7 +96,12 @@ def _own_and_other(cosines: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def sync_loss(cosines: torch.Tensor, in_sync: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of cosines (n,) in [0, 1] against 1 (in sync) or 0."""
+    """Binary cross-entropy of cosines (n,) in [0, 1] against 1 (in sync) or 0.
+
+    Raises FloatingPointError for cosines that are not finite.
+    """
+    if not torch.isfinite(cosines).all():  # torch's loss would stop the process on a GPU
+        raise FloatingPointError("the expert's cosines are not finite; lower the learning rate")
     return F.binary_cross_entropy(cosines.clamp(0, 1), in_sync)
 
 
@@ -220,7 +225,7 @@ def sync_distances(
 def _validate(
     model: SyncNet, held_out, spectra, seed: int, device: torch.device
 ) -> dict[str, float]:
-    """Loss and accuracy over eight windows of each held-out clip."""
+    """Loss and accuracy over four windows of each held-out clip."""
     model.eval()
     sums, size = {"loss": 0.0, "accuracy": 0.0}, max(1, model.config.expert_batch_size // WINDOWS)
     for number, start in enumerate(range(0, len(held_out), size)):
