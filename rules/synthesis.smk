@@ -20,8 +20,10 @@ rule pairs:
         seed=PARAMETERS["synthesis"]["seed"],
         code=code_digest(
             "generators.pairing",
+            "generators.pictures",
             "corpora.portrait_sources",
             "corpora.portraits",
+            "faces.detection",
             "faces.retinaface",
             "faces.onnx_graph",
         ),
@@ -44,6 +46,7 @@ rule synthesis:
         index=f"data/crops/{CORPUS}-{{generator}}/index.parquet",
         rejects=f"data/crops/{CORPUS}-{{generator}}/rejects.parquet",
         records=f"data/synthesis/{CORPUS}-{{generator}}/records.parquet",
+        lag=f"data/synthesis/{CORPUS}-{{generator}}/lag.json",
     log:
         "logs/synthesis/{generator}.log",
     benchmark:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visemix.faces.retinaface import Face
+from visemix.faces.detection import Face
 from visemix.faces.tracking import (
     CropError,
     Track,

@@ -67,7 +67,7 @@ def test_a_set_needs_no_detector_and_says_so(tmp_path, monkeypatch):
     rows = [tuple(row) for row in manifest.itertuples(index=False)]
     manifest = manifest_frame([*rows, (*facts, sha256_file(wide), "ok", "")])
 
-    monkeypatch.setattr(crops_module, "RetinaFace", None)  # would fail if it were asked for
+    monkeypatch.setattr(crops_module, "load_detector", lambda **_: pytest.fail("not asked for"))
     crop_set(manifest, "train", tmp_path / "corpus", tmp_path / "set", FIXED)
     with open_crops(tmp_path / "set") as crops:
         first = manifest[manifest.clip_id == crops.index.clip_id[0]].media.iloc[0]

@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 
 from visemix.faces import retinaface
-from visemix.faces.retinaface import RetinaFace, overlap, suppress
+from visemix.faces.detection import LARGE_FACE, overlap, suppress
+from visemix.faces.retinaface import RetinaFace
 from visemix.media import read_clip
 
 DATA = Path(__file__).parents[1] / "data"
@@ -174,7 +175,7 @@ def same_faces(one, other):
 def test_large_faces_need_no_fine_level(detector, frames, side):
     pictures = [cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in frames[::6]]
     found = detector.detect(pictures)
-    assert min((f.box[2:] - f.box[:2]).min() for f in chain(*found)) > retinaface.LARGE_FACE
+    assert min((f.box[2:] - f.box[:2]).min() for f in chain(*found)) > LARGE_FACE
     same_faces(found, detector.detect(pictures, large_only=True))
 
 

@@ -3,18 +3,18 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from inspect import signature
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
 from visemix.faces.alignment import CROP_SIZE, EYE_TO_MOUTH, align, cut, cut_fixed
-from visemix.faces.retinaface import LARGE_FACE, WEIGHTS_SHA256, Face, RetinaFace
+from visemix.faces.detection import LARGE_FACE, Detector, Face
+from visemix.faces.detectors import describe_detector, load_detector, processes
 from visemix.faces.tracking import (
     CropError,
     Track,
@@ -49,7 +49,7 @@ class MouthCrops:
 
 def crop_clip(
     frames: Video | np.ndarray,
-    detector: RetinaFace | None,
+    detector: Detector | None,
     *,
     alignment: str = "retinaface",
     score: float = 0.5,
@@ -122,7 +122,7 @@ def crop_at(
 
 def locate_speaker(
     frames: Video | np.ndarray,
-    detector: RetinaFace,
+    detector: Detector,
     score: float = 0.5,
     detect_every: int = 3,
     longest_side: int | None = 640,
@@ -187,31 +187,34 @@ def crop_set(
 ) -> None:
     """Crop all clips of a split into a crop set at `folder` (see clips.shards).
 
-    `parameters`: keyword arguments of crop_clip, the rest at their defaults; all are kept in the
-    set's manifest. Another `crop` than crop_clip gets the clip's values in `columns` of the
-    manifest after the detector, and `code` names the modules it is made of (see code_digest).
-    Clips without usable video or face become rejects with a reason and stop nothing; clips that the
-    manifest rejected are rejects here too, so that none is lost from a test set. Equal input gives
-    equal bytes whatever the number of `workers` (processes of one thread each); a run that was
-    killed goes on at its last whole shard. Raises ValueError for an unknown parameter or a split
-    without clips.
+    `parameters`: keyword arguments of crop_clip and load_detector, the rest at their defaults; all
+    are kept in the set's manifest, the detector's weights by their sha256. Another `crop` than
+    crop_clip gets the clip's values in `columns` of the manifest after the detector, and `code`
+    names the modules it is made of (see code_digest). Clips without usable video or face become
+    rejects with a reason and stop nothing; clips that the manifest rejected are rejects here too,
+    so that none is lost from a test set. Equal input gives equal bytes whatever the number of
+    `workers` (processes of one thread each, a handful where the detector runs on a GPU); a run that
+    was killed goes on at its last whole shard. Raises ValueError for an unknown parameter or a
+    split without clips, and what load_detector raises.
     """
-    parameters = _all_parameters(parameters or {})
+    parameters, detector = split_parameters(parameters or {})
+    if crop is crop_clip and parameters["alignment"] == "fixed":
+        detector = None  # nothing is looked for
     clips = manifest[manifest["split"] == split]
     if not (clips["status"] == "ok").any():
         known = ", ".join(sorted(set(manifest["split"])))
         raise ValueError(f"the manifest has no accepted clip in the split {split!r} (has: {known})")
     plan = clips[[*_PLAN_COLUMNS, *columns]]
     # The digest of the code is part of what a shard was made from: no crops of older code stay.
-    looks = parameters["alignment"] == "retinaface" or crop is not crop_clip
-    recorded = {"detector": "retinaface-mobilenet0.25", "weights_sha256": WEIGHTS_SHA256}
-    recorded = recorded if looks else {"detector": None}
+    recorded = describe_detector(**detector) if detector else {"detector": None}
     recorded["code"] = code_digest("faces", "media", "clips.shard_writer", *code)
+    workers = processes(workers, detector["detector"]) if detector else workers
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
-        work = partial(_crop_one, Path(media_root), crop, looks, parameters)
+        work = partial(_crop_one, Path(media_root), crop, parameters, detector)
+        prepare = partial(load_detector, **detector) if detector else None
         tasks = rows.itertuples(index=False, name=None)
-        records = ordered_map(work, tasks, workers, _detector if looks else None, _crashed)
+        records = ordered_map(work, tasks, workers, prepare, _crashed)
         return tqdm(records, f"crop {split}", len(rows), unit="clip", disable=None)
 
     size = (parameters["size"],) * 2
@@ -224,28 +227,33 @@ _PLAN_COLUMNS = (
 )  # fmt: skip
 
 
-def _all_parameters(given: dict) -> dict:
-    known = {
-        name: parameter.default
-        for name, parameter in signature(crop_clip).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    if unknown := sorted(set(given) - set(known)):
-        raise ValueError(f"unknown crop parameter {unknown[0]!r}; known: {', '.join(known)}")
-    return known | given
+def split_parameters(given: dict) -> tuple[dict, dict]:
+    """Parameters of crop_clip and of load_detector: those given, the others at their defaults.
 
-
-@cache
-def _detector() -> RetinaFace:
-    """The one detector of this process."""
-    cv2.setNumThreads(1)
-    return RetinaFace(threads=1)
+    Raises ValueError for a parameter that neither knows.
+    """
+    clip, detector = (
+        {
+            name: parameter.default
+            for name, parameter in signature(function).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+        for function in (crop_clip, load_detector)
+    )
+    if unknown := sorted(set(given) - set(clip) - set(detector)):
+        known = ", ".join([*clip, *detector])
+        raise ValueError(f"unknown crop parameter {unknown[0]!r}; known: {known}")
+    return tuple({name: given.get(name, d[name]) for name in d} for d in (clip, detector))
 
 
 def _crop_one(
-    media_root: Path, crop: Callable[..., MouthCrops], looks: bool, parameters: dict, row: tuple
+    media_root: Path,
+    crop: Callable[..., MouthCrops],
+    parameters: dict,
+    detector: dict | None,
+    row: tuple,
 ) -> CropRecord:
-    clip = dict(zip(_PLAN_COLUMNS, row, strict=False))
+    clip = dict(zip(_PLAN_COLUMNS, row, strict=False))  # the columns for `crop` come after these
     path = media_root / clip["media"]
     common = {name: clip[name] for name in _PLAN_COLUMNS[:5]}
     if clip["status"] == "rejected":
@@ -260,8 +268,8 @@ def _crop_one(
         reason = f"{len(frames)} frames decoded, the manifest says {clip['n_frames']}"
         return CropRecord(**common, crops=None, reason=reason)
     try:
-        detector = _detector() if looks else None
-        mouth = crop(frames, detector, *row[len(_PLAN_COLUMNS) :], **parameters)
+        found = load_detector(**detector) if detector else None
+        mouth = crop(frames, found, *row[len(_PLAN_COLUMNS) :], **parameters)
     except CropError as error:
         return CropRecord(**common, crops=None, reason=str(error))
     return CropRecord(**common, crops=mouth.crops, quality=mouth.quality)

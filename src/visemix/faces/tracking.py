@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from visemix.faces.retinaface import Face, overlap
+from visemix.faces.detection import Face, overlap
 
 _SAME_FACE = 0.3  # least overlap (intersection over union) of a face with its last box
 

@@ -32,11 +32,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from importlib import import_module
-from inspect import signature
 from itertools import groupby
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -47,12 +47,17 @@ from visemix.generators.checks import (
     GenerationError,
     check_crops,
     check_frames,
+    check_repeats,
     check_sound,
+    check_stuck,
     mouth_motion,
 )
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
+
+if TYPE_CHECKING:
+    from visemix.faces.crops import MouthCrops
 
 __all__ = ["GENERATORS", "GenerationError", "check_crops", "check_frames", "mouth_motion"]
 
@@ -63,6 +68,7 @@ WEIGHTS = "weights.safetensors"  # of a trained generator, in its folder
 STATUSES = ("accepted", "rejected")
 # what decides the crops besides the generator
 _CODE = ("generators.contract", "generators.checks", "faces", "media")
+LAG = "lag.json"  # beside the records
 _LITTER = "working-"
 
 
@@ -127,21 +133,22 @@ def synthesise_set(
 ) -> None:
     """Generate the clips of `pairs` (see pairing) into a crop set at `folder`, and their records.
 
-    parameters: keyword arguments of faces.crops.crop_clip. `trained_folder` holds the weights of a
-    trained generator; `pronunciations` the phonemes of each label for a text-driven one. The crop
-    set's index carries the source clip's label and word times, and the portrait as speaker. Equal
-    input gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
+    parameters: as those of faces.crops.crop_set. `trained_folder` holds the weights of a trained
+    generator; `pronunciations` the phonemes of each label for a text-driven one. The crop set's
+    index carries the source clip's label and word times, and the portrait as speaker. Equal input
+    gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
     `records_path` (parquet) gets a row a clip without its `seconds`, which no two runs share: those
-    are appended, as clips are made, to `seconds.csv` beside it. Raises LeakError (see pairing) if a
-    pair is not allowed, ValueError for unknown parameters, FileNotFoundError for missing folders or
-    weights.
+    are appended, as clips are made, to `seconds.csv` beside it. `lag.json` beside it says whether
+    mouths and sounds run in step (see lag). Raises LeakError (see pairing) if a pair is not
+    allowed, ValueError for unknown parameters, FileNotFoundError for missing folders or weights.
     """
-    from visemix.faces.crops import crop_clip
+    from visemix.faces.crops import split_parameters
+    from visemix.faces.detectors import describe_detector
+    from visemix.generators.lag import write_lag
     from visemix.generators.pairing import check_pairs
 
-    parameters = dict(parameters or {})
-    if unknown := sorted(set(parameters) - set(signature(crop_clip).parameters)):
-        raise ValueError(f"unknown crop parameter {unknown[0]!r}")
+    parameters, detector = split_parameters(parameters or {})
+    detector = detector if parameters["alignment"] == "retinaface" else None
     check_pairs(pairs, manifest)
     media_root, portraits_root = Path(media_root), Path(portraits_root)
     for path in (media_root, portraits_root):
@@ -160,7 +167,7 @@ def synthesise_set(
         known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
         plan["phonemes"] = plan["label"].map(known).fillna("")
     loaded = Path(trained_folder) if generator in TRAINED else shared
-    job = Job(generator, loaded, media_root, portraits_root, parameters, min_face_share)
+    job = Job(generator, loaded, media_root, portraits_root, parameters, min_face_share, detector)
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         clips = [Task(**row) for row in rows.to_dict("records")]
@@ -173,11 +180,13 @@ def synthesise_set(
                     seconds.write(f"{clip.clip_id},{made.record.seconds:.3f}\n")
                     yield _crop_record(clip, made)
 
-    recorded = {"generator": generator, "version": module.version(), "crops": parameters}
+    recorded = {"generator": generator, "version": module.version()}
+    recorded["crops"] = parameters | (describe_detector(**detector) if detector else {})
     # shards made by other code must not be taken for finished ones
     recorded |= {"min_face_share": min_face_share, "code": code_digest(*_CODE)}
     build_crops(folder, plan, make, recorded, clips_per_shard)
     write_records(plan, folder, records_path)
+    write_lag(folder, plan, media_root, shared / LAG)
 
 
 def write_records(plan: pd.DataFrame, folder: str | PathLike, path: str | PathLike) -> None:
@@ -226,6 +235,7 @@ class Job:
     portraits_root: Path
     crop_parameters: dict
     min_face_share: float
+    detector: dict | None = None  # keyword arguments of faces.detectors.load_detector
 
 
 def _plan(pairs: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -268,6 +278,7 @@ def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]
 def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> Generated:
     """One clip of a prepared portrait, checked; a rejected record instead of an exception."""
     from visemix.faces.crops import CropError, crop_clip
+    from visemix.faces.detectors import load_detector
     from visemix.media import MediaError, read_sound
 
     start, media = time.process_time(), job.media_root / task.media
@@ -279,8 +290,11 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
         )
         made = module.generate(model, portrait, said, task.n_frames, task.seed)
         frames = check_frames(made, task.n_frames)
-        mouth = crop_clip(frames, _detector(), **job.crop_parameters)
+        detector = load_detector(**job.detector) if job.detector else None
+        mouth = crop_clip(frames, detector, **job.crop_parameters)
         check_crops(mouth.crops, mouth.quality, task.n_frames, job.min_face_share)
+        check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
+        check_stuck(mouth.crops, sound)
     except (GenerationError, MediaError, CropError) as error:
         made = rejected(task, str(error).removeprefix(f"{media}: "))
         crops, quality, record = None, {}, made.record
@@ -288,6 +302,13 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
         crops, quality = mouth.crops, mouth.quality
         record = replace(rejected(task, "").record, status="accepted")
     return Generated(replace(record, seconds=time.process_time() - start), crops, quality)
+
+
+def _top_of_mouth(mouth: "MouthCrops") -> int:
+    """The row of the frames above which nothing speaks: the highest place of the nose's tip."""
+    from visemix.faces.alignment import FIXED_CROP
+
+    return FIXED_CROP[0].start if mouth.landmarks is None else int(mouth.landmarks[:, 2, 1].min())
 
 
 def rejected(task: Task, reason: str) -> Generated:
@@ -322,10 +343,3 @@ def _model(generator: str, shared: Path) -> tuple[ModuleType, object]:
     threadpool_limits(1)
     module = generator_module(generator)
     return module, module.load(shared)
-
-
-@lru_cache(maxsize=1)
-def _detector():
-    from visemix.faces.retinaface import RetinaFace
-
-    return RetinaFace(threads=1)

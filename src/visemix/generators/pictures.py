@@ -5,7 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from visemix.faces.retinaface import Face, RetinaFace
+from visemix.faces.detection import Face
+from visemix.faces.retinaface import RetinaFace
 from visemix.generators.checks import GenerationError
 
 PICTURE_SIZE = 256  # px: side of the frames made from a larger picture

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from visemix.faces.crops import CropError, MouthCrops, crop_at, crop_clip
-from visemix.faces.retinaface import RetinaFace
+from visemix.faces.detection import Detector
 from visemix.heads.fit import fit_clip
 from visemix.heads.model import load_head
 from visemix.heads.turned import draw, prepare_clip, view
@@ -23,7 +23,7 @@ _STRAYED = 0.5
 
 def crop_turned(
     frames: Video | np.ndarray,
-    detector: RetinaFace,
+    detector: Detector,
     yaw: float,
     pitch: float,
     device: str = "cpu",

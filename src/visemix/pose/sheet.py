@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from visemix.faces.crops import crop_clip
-from visemix.faces.retinaface import RetinaFace
+from visemix.faces.crops import crop_clip, split_parameters
+from visemix.faces.detectors import load_detector
 from visemix.media import read_clip
 from visemix.pose.clip import crop_turned, turn_clip
 from visemix.run.atomic import atomic_path
@@ -33,17 +33,18 @@ def write_sheet(
     """Write a PNG: for the first clips with distinct labels of the test split five rows, an axis
     each, of the middle frame and its mouth crop, as it is and turned by each angle (degrees).
 
-    Clips without a usable face are passed over by the next. `parameters` as for crop_clip. Raises
+    Clips without a usable face are passed over by the next. `parameters` as for crop_set. Raises
     ValueError where no clip can be shown.
     """
     usable = manifest[(manifest["split"] == "test") & (manifest["status"] == "ok")]
-    detector, rows = RetinaFace(), []
+    parameters, detector = split_parameters(parameters or {})
+    detector, rows = load_detector(**detector), []
     for clip in usable.drop_duplicates("label").sort_values("clip_id").itertuples():
         if len(rows) == clips * len(AXES):
             break
         try:
             frames = _middle(read_clip(Path(media_root) / clip.media).frames)
-            rows += _rows(clip.clip_id, frames, detector, angles, parameters or {})
+            rows += _rows(clip.clip_id, frames, detector, angles, parameters)
         except ValueError:  # MediaError, CropError: such clips are listed among the rejects
             continue
     if not rows:

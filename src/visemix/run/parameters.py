@@ -48,6 +48,9 @@ class Corpus(Section):
 
 class Crops(Section):
     alignment: Literal["retinaface", "fixed"]
+    detector: Literal["mobilenet0.25", "resnet50"]
+    detector_weights: str | None
+    detector_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     score: Share
     detect_every: PositiveInt
     longest_side: Annotated[int, Field(ge=64)]
@@ -60,6 +63,22 @@ class Crops(Section):
         if self.smoothing_window % 2 == 0:
             raise ValueError(
                 f"crops.smoothing_window is {self.smoothing_window}; take an odd number of frames"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def weights_belong_to_the_detector(self):
+        given = (self.detector_weights, self.detector_sha256)
+        if self.detector == "resnet50" and not all(given):
+            raise ValueError(
+                "crops.detector resnet50 needs crops.detector_weights, a file with the ResNet-50 "
+                "weights of retinaface-pytorch, and crops.detector_sha256, what `sha256sum` says "
+                "of that file; or take crops.detector: mobilenet0.25"
+            )
+        if self.detector != "resnet50" and any(given):
+            raise ValueError(
+                "crops.detector_weights and crops.detector_sha256 are for crops.detector: resnet50 "
+                f"only; {self.detector} brings its own weights: make both null"
             )
         return self
 

@@ -1,0 +1,73 @@
+"""The face detectors there are, by name, and how many processes one GPU serves."""
+
+from functools import cache
+
+import cv2
+
+from visemix.faces.detection import Detector
+from visemix.faces.retinaface import WEIGHTS_SHA256, RetinaFace, default_providers
+from visemix.run.gpus import device_name, visible_gpus
+
+DETECTORS = ("mobilenet0.25", "resnet50")
+# Reckoned, not measured: a clip of LRW (29 frames, 11 of them looked at) takes a core 20 ms to
+# decode and cut, and ResNet-50 a GPU of 30 TFLOP/s 5 ms. That keeps four busy; two are to spare.
+GPU_PROCESSES = 6
+
+
+@cache
+def load_detector(
+    *,
+    detector: str = "mobilenet0.25",
+    detector_weights: str | None = None,
+    detector_sha256: str | None = None,
+) -> Detector:
+    """The one detector of this process, of one CPU thread: 'mobilenet0.25' or 'resnet50'.
+
+    The latter takes a file of weights and its sha256, both as in retinaface_resnet50.load_network,
+    and raises what that does. ValueError for another name.
+    """
+    _require_known(detector)
+    cv2.setNumThreads(1)
+    if detector == "mobilenet0.25":
+        return RetinaFace(threads=1)
+    import torch
+
+    from visemix.faces.retinaface_resnet50 import RetinaFaceResNet50
+
+    torch.set_num_threads(1)
+    return RetinaFaceResNet50(detector_weights, detector_sha256)
+
+
+def describe_detector(
+    *, detector: str, detector_weights: str | None, detector_sha256: str | None
+) -> dict[str, str]:
+    """What a crop set's manifest says of its detector; not where the weights lie.
+
+    Raises what load_detector would: wrong weights are told once, before processes are started.
+    """
+    _require_known(detector)
+    digest = WEIGHTS_SHA256
+    if detector == "resnet50":
+        from visemix.faces.retinaface_resnet50 import load_network
+
+        load_network(detector_weights, detector_sha256)
+        digest = detector_sha256
+    return {"detector": f"retinaface-{detector}", "weights_sha256": digest}
+
+
+def processes(workers: int, detector: str) -> int:
+    """Processes to crop with: GPU_PROCESSES at most where the detector runs on a GPU.
+
+    Each has a detector of its own there, and more of them would take up the GPU's memory for
+    nothing, because the GPU is busy then.
+    """
+    if detector == "resnet50":
+        on_gpu = device_name() == "cuda"
+    else:
+        on_gpu = "CUDAExecutionProvider" in default_providers() and bool(visible_gpus())
+    return min(workers, GPU_PROCESSES) if on_gpu else workers
+
+
+def _require_known(detector: str) -> None:
+    if detector not in DETECTORS:
+        raise ValueError(f"unknown detector {detector!r}; known: {', '.join(DETECTORS)}")
