@@ -1,0 +1,208 @@
+"""All measures of one generator, from the files of its evaluation set: measures.json."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from visemix.clips.shards import CropSet, open_crops, read_rejects
+from visemix.evaluation import generator_measures as measures
+from visemix.evaluation.statistics import mcnemar
+
+VERSION = 1
+OBSERVER = "lipgen-R2"  # trained on real clips alone, in the loss of no generator
+MIXED = "lipgen-R3"  # the same network, trained on real and synthetic clips
+STILL, REAL = "the real clip's first frame repeated", "the real clips"
+HALVES = "one half of the real clips and the other"
+WHY_VALIDATION = (
+    "sounds of the test split reach no generator, and those of the training split were heard by "
+    "recognisers and trained generators; recognisers were selected on the validation split, so "
+    "that their accuracy on its real clips is too high"
+)
+# crops (T, 96, 96) uint8 and sound (N,) int16 to (offset in frames, confidence)
+Sync = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The accepted clips of an evaluation set beside the real clips, in the order of clip_id."""
+
+    index: pd.DataFrame  # of the evaluation set
+    rejects: pd.DataFrame
+    made: list[np.ndarray]  # crops (T, 96, 96) uint8
+    true: list[np.ndarray]
+
+
+def read_pairs(made_folder: str | Path, real_folder: str | Path) -> Pairs:
+    """Read an evaluation set and the real clips of the same clip_ids.
+
+    Raises ShardError for a missing set, ValueError where real clips are missing.
+    """
+    with open_crops(made_folder) as made, open_crops(real_folder) as real:
+        clip_ids = made.index["clip_id"]
+        if lost := sorted(set(clip_ids) - set(real.index["clip_id"])):
+            raise ValueError(
+                f"{made_folder} has {len(lost)} clips that {real_folder} lacks, {lost[0]!r} for "
+                "one; make the evaluation set again"
+            )
+        rows = real.index.reset_index().set_index("clip_id")["index"][clip_ids]
+        return Pairs(
+            made.index, read_rejects(made_folder), _read(made, range(len(made))), _read(real, rows)
+        )
+
+
+def _read(crops: CropSet, rows) -> list[np.ndarray]:
+    return [crops.read([row])[0] for row in rows]
+
+
+def measure_generator(
+    made_folder: str | Path,
+    real_folder: str | Path,
+    seconds_path: str | Path,
+    features: Callable[[list[np.ndarray]], list[np.ndarray]],
+    predictions: dict[str, dict[str, list[pd.DataFrame]]],
+    sync: Sync | None = None,
+    sounds: dict[str, np.ndarray] | None = None,
+) -> dict:
+    """What measures.json says of a generator.
+
+    Args:
+        features: from crops of clips to features (T, d) of each (see features.py).
+        predictions: {run: {"real", "made": prediction tables, one a training}} of OBSERVER and
+            MIXED, on the validation split and on the evaluation set.
+        sync, sounds: the expert, and the sound of each clip by clip_id; None leaves sync out.
+
+    Returns:
+        {version, split, why, drawn, made, rejected: {reason: clips}, measures: [...]}; a measure is
+        {key, name, unit, better, value, low, high, n, reference}, with reference None or the same
+        measure of something known: {name, value, low, high, n}.
+    """
+    pairs = read_pairs(made_folder, real_folder)
+    found = [*reconstruction(pairs), *distances(pairs, features)]
+    if sync is not None:
+        found += synchrony(pairs, sync, sounds)
+    drawn = sorted([*pairs.index["clip_id"], *pairs.rejects["clip_id"]])
+    found += reading(predictions, drawn)
+    found += [speed(seconds_path)]
+    return {
+        "version": VERSION,
+        "split": "val",
+        "why": WHY_VALIDATION,
+        "drawn": len(drawn),
+        "made": len(pairs.made),
+        "rejected": dict(Counter(pairs.rejects["reason"]).most_common()),
+        "measures": found,
+    }
+
+
+def reconstruction(pairs: Pairs) -> list[dict]:
+    """PSNR, SSIM and landmark distance to the real clips, beside those of a still."""
+    stills = [np.repeat(clip[:1], len(clip), axis=0) for clip in pairs.true]
+    rows = []
+    for key, name, unit, function in (
+        ("psnr", "PSNR", "dB", measures.psnr), ("ssim", "SSIM", "", measures.ssim),
+    ):  # fmt: skip
+        values, references = (
+            measures.mean_measure([function(*both) for both in zip(clips, pairs.true, strict=True)])
+            for clips in (pairs.made, stills)
+        )
+        rows.append(_row(key, name, unit, "higher", values, STILL, references))
+    for key, name in (
+        ("landmark", "landmark distance, five points"), ("mouth", "landmark distance, mouth corners"),
+    ):  # fmt: skip
+        if f"{key}_distance" in pairs.index:
+            values, references = (
+                measures.mean_measure(pairs.index[f"{prefix}{key}_distance"])
+                for prefix in ("", "still_")
+            )
+            rows.append(
+                _row(f"{key}_distance", name, "crop px", "lower", values, STILL, references)
+            )
+    return rows
+
+
+def distances(pairs: Pairs, features: Callable) -> list[dict]:
+    """FID and KID between the generator's frames and the real ones, beside two real halves."""
+    made, true = features(pairs.made), features(pairs.true)
+    order = np.random.default_rng(0).permutation(len(true))
+    half = len(true) // 2
+    halves = [[true[i] for i in rows] for rows in (order[:half], order[half : 2 * half])]
+    where = f"on the features of run {OBSERVER}'s front-end"
+    return [
+        _row(key, f"{name} {where}", "", "lower", function(made, true), HALVES, function(*halves))
+        for key, name, function in (
+            ("fid", "FID", measures.fid_measure), ("kid", "KID", measures.kid_measure),
+        )
+    ]  # fmt: skip
+
+
+def synchrony(pairs: Pairs, sync: Sync, sounds: dict[str, np.ndarray]) -> list[dict]:
+    """Confidence and offset by an expert of lip synchrony, beside those of the real clips."""
+    heard = [sounds[clip_id] for clip_id in pairs.index["clip_id"]]
+    made, true = (
+        np.array([sync(*both) for both in zip(clips, heard, strict=True)], float).reshape(-1, 2)
+        for clips in (pairs.made, pairs.true)
+    )
+    mean, share = measures.mean_measure, measures.share_measure
+    return [
+        _row("sync_confidence", "sync confidence of our own expert", "", "higher",
+             mean(made[:, 1]), REAL, mean(true[:, 1])),
+        _row("sync_offset", "absolute offset of sound and lips by that expert", "frames", "lower",
+             mean(abs(made[:, 0])), REAL, mean(abs(true[:, 0]))),
+        _row("in_sync", "clips whose offset is at most one frame", "", "higher",
+             share([abs(made[:, 0]) <= 1]), REAL, share([abs(true[:, 0]) <= 1])),
+    ]  # fmt: skip
+
+
+def reading(predictions: dict[str, dict[str, list[pd.DataFrame]]], drawn: list[str]) -> list[dict]:
+    """Reading intelligibility (TalkLip) and domain mismatch (SynthVSR, Fig. 3).
+
+    For each recogniser its accuracy on the generator's clips, beside that on the same real clips,
+    and the difference on the same clips, which with several trainings is the mean over them; p is
+    the exact McNemar test of the first. Rejected clips count as the prediction tables count them.
+    """
+    rows = []
+    for run, kind in ((OBSERVER, "real clips only"), (MIXED, "real and synthetic clips")):
+        made = [_ordered(table, drawn) for table in predictions[run]["made"]]
+        known = made[0].index.tolist()
+        real = [_ordered(table, known) for table in predictions[run]["real"]]
+        if any(table.index.tolist() != known for table in [*made, *real]):
+            raise ValueError(f"the predictions of {run} are of other clips; evaluate it again")
+        right, truth = ([t["correct"].to_numpy(bool) for t in tables] for tables in (made, real))
+        name = f"accuracy of {run}, trained on {kind}"
+        rows.append(
+            _row(f"accuracy_{run}", name, "", "higher",
+                 measures.share_measure(right), REAL, measures.share_measure(truth))
+        )  # fmt: skip
+        gain = np.mean(right, axis=0) - np.mean(truth, axis=0)
+        p = mcnemar(int((truth[0] & ~right[0]).sum()), int((~truth[0] & right[0]).sum()))
+        name = f"accuracy of {run} on the generator's clips minus that on the real clips"
+        rows.append(
+            _row(f"mismatch_{run}", name, "", "nearer to 0", measures.mean_measure(gain))
+            | {"p": p, "trainings": len(right)}
+        )
+    return rows
+
+
+def _ordered(table: pd.DataFrame, clip_ids: list[str]) -> pd.DataFrame:
+    """The rows of these clips, by clip_id."""
+    return table[table["clip_id"].isin(clip_ids)].set_index("clip_id").sort_index()
+
+
+def speed(seconds_path: str | Path) -> dict:
+    """Clips a second of one process: one over the median of preparing and generating a clip."""
+    seconds = pd.read_csv(seconds_path, names=["clip_id", "preparing", "generating"])
+    seconds = seconds.drop_duplicates("clip_id", keep="last")
+    found = measures.mean_measure(seconds["preparing"] + seconds["generating"], np.median)
+    value, low, high = (found[k] and 1 / found[k] for k in ("value", "high", "low"))
+    found |= {"value": value, "low": low, "high": high}
+    return _row("clips_per_second", "clips a second, one process", "1/s", "higher", found)
+
+
+def _row(key, name, unit, better, found: dict, reference: str = "", known: dict | None = None):
+    """A measure as it stands in measures.json."""
+    row = {"key": key, "name": name, "unit": unit, "better": better} | found
+    return row | {"reference": {"name": reference} | known if known else None}
