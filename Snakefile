@@ -2,12 +2,15 @@
 #   snakemake --cores all                        the report, all tables of the papers in params.yaml
 #   snakemake --cores all --config scale=test    the same chain in a minute
 #   snakemake --cores all tables/lipgen/table3.csv
+#   snakemake --cores all generators             generators measured side by side
 from pathlib import Path
 
 from snakemake.utils import min_version
 
+from visemix.evaluation import MIXED, OBSERVER
+from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
 from visemix.papers import cells
-from visemix.run.parameters import resolve_parameters
+from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.run.provenance import code_digest
 
 min_version("9.0")
@@ -24,9 +27,10 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 wildcard_constraints:
     split="train|val|test",
+    generator="|".join(GENERATORS),
     run=r"[a-z]+-R\d+",
     seed=r"\d+",
-    test_set="|".join(cells.TEST_SETS),
+    test_set="|".join([*cells.TEST_SETS, "val", *(f"{g}-evaluation" for g in GENERATORS)]),
     shuffled="(-shuffled)?",
     table=r"[a-z]+\d+",
 
@@ -35,11 +39,13 @@ include: "rules/corpus.smk"
 include: "rules/crops.smk"
 include: "rules/visemes.smk"
 include: "rules/pose.smk"
+include: "rules/generators.smk"
 include: "rules/synthesis.smk"
 include: "rules/mixing.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/generator_measures.smk"
 
 
 rule all:

@@ -140,12 +140,12 @@ def check_sources(mixture: dict) -> None:
         if source["repeats"] == 0:
             continue
         manifest = Path(source["folder"]) / "manifest.json"
-        _refuse_evaluation(manifest)
         if sha256_file(manifest) != source["manifest_sha256"]:
             raise ValueError(
                 f"{manifest} changed after mixture {mixture['name']!r} was made; make the "
                 "mixture again"
             )
+        _refuse_evaluation(manifest)
 
 
 def expand_mixture(mixture: dict, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:

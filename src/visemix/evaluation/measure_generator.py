@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from visemix.clips.mixture import EVALUATION
 from visemix.clips.shards import CropSet, open_crops, read_rejects
+from visemix.evaluation import MIXED, OBSERVER
 from visemix.evaluation import generator_measures as measures
 from visemix.evaluation.statistics import mcnemar
+from visemix.papers.cells import evaluation_folder
 
 VERSION = 1
-OBSERVER = "lipgen-R2"  # trained on real clips alone, in the loss of no generator
-MIXED = "lipgen-R3"  # the same network, trained on real and synthetic clips
 STILL, REAL = "the real clip's first frame repeated", "the real clips"
 HALVES = "one half of the real clips and the other"
 WHY_VALIDATION = (
@@ -66,6 +67,7 @@ def measure_generator(
     predictions: dict[str, dict[str, list[pd.DataFrame]]],
     sync: Sync | None = None,
     sounds: dict[str, np.ndarray] | None = None,
+    mixed_with: str = "portrait",
 ) -> dict:
     """What measures.json says of a generator.
 
@@ -73,6 +75,7 @@ def measure_generator(
         features: from crops of clips to features (T, d) of each (see features.py).
         predictions: {run: {"real", "made": prediction tables, one a training}} of OBSERVER and
             MIXED, on the validation split and on the evaluation set.
+        mixed_with: generator of the synthetic clips that MIXED was trained on.
         sync, sounds: the expert, and the sound of each clip by clip_id; None leaves sync out.
 
     Returns:
@@ -85,7 +88,7 @@ def measure_generator(
     if sync is not None:
         found += synchrony(pairs, sync, sounds)
     drawn = sorted([*pairs.index["clip_id"], *pairs.rejects["clip_id"]])
-    found += reading(predictions, drawn)
+    found += reading(predictions, drawn, mixed_with)
     found += [speed(seconds_path)]
     return {
         "version": VERSION,
@@ -111,8 +114,9 @@ def reconstruction(pairs: Pairs) -> list[dict]:
         )
         rows.append(_row(key, name, unit, "higher", values, STILL, references))
     for key, name in (
-        ("landmark", "landmark distance, five points"), ("mouth", "landmark distance, mouth corners"),
-    ):  # fmt: skip
+        ("landmark", "landmark distance, five points"),
+        ("mouth", "landmark distance, mouth corners"),
+    ):
         if f"{key}_distance" in pairs.index:
             values, references = (
                 measures.mean_measure(pairs.index[f"{prefix}{key}_distance"])
@@ -157,7 +161,24 @@ def synchrony(pairs: Pairs, sync: Sync, sounds: dict[str, np.ndarray]) -> list[d
     ]  # fmt: skip
 
 
-def reading(predictions: dict[str, dict[str, list[pd.DataFrame]]], drawn: list[str]) -> list[dict]:
+def read_evaluations(corpus: str, generator: str, seeds: list[int]) -> dict:
+    """`predictions` of measure_generator from the evaluations in the working directory."""
+    sets = {"real": "val", "made": f"{generator}-{EVALUATION}"}
+    return {
+        run: {
+            name: [
+                pd.read_parquet(evaluation_folder(run, seed, corpus, path) / "predictions.parquet")
+                for seed in seeds
+            ]
+            for name, path in sets.items()
+        }
+        for run in (OBSERVER, MIXED)
+    }
+
+
+def reading(
+    predictions: dict[str, dict[str, list[pd.DataFrame]]], drawn: list[str], mixed_with: str
+) -> list[dict]:
     """Reading intelligibility (TalkLip) and domain mismatch (SynthVSR, Fig. 3).
 
     For each recogniser its accuracy on the generator's clips, beside that on the same real clips,
@@ -165,14 +186,14 @@ def reading(predictions: dict[str, dict[str, list[pd.DataFrame]]], drawn: list[s
     the exact McNemar test of the first. Rejected clips count as the prediction tables count them.
     """
     rows = []
-    for run, kind in ((OBSERVER, "real clips only"), (MIXED, "real and synthetic clips")):
+    for run, kind in ((OBSERVER, "alone"), (MIXED, f"and those of {mixed_with}")):
         made = [_ordered(table, drawn) for table in predictions[run]["made"]]
         known = made[0].index.tolist()
         real = [_ordered(table, known) for table in predictions[run]["real"]]
         if any(table.index.tolist() != known for table in [*made, *real]):
             raise ValueError(f"the predictions of {run} are of other clips; evaluate it again")
         right, truth = ([t["correct"].to_numpy(bool) for t in tables] for tables in (made, real))
-        name = f"accuracy of {run}, trained on {kind}"
+        name = f"accuracy of {run}, trained on real clips {kind}"
         rows.append(
             _row(f"accuracy_{run}", name, "", "higher",
                  measures.share_measure(right), REAL, measures.share_measure(truth))

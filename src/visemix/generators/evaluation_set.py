@@ -11,7 +11,7 @@ says `role: evaluation`, which clips.mixture refuses.
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,16 +28,17 @@ from visemix.evaluation.generator_measures import MOUTH, landmark_distance
 from visemix.faces.alignment import align
 from visemix.faces.crops import CropError, MouthCrops, crop_clip, split_parameters
 from visemix.faces.detectors import describe_detector, load_detector
+from visemix.generators import TEXT_DRIVEN, TRAINED
+from visemix.generators.checks import GenerationError, check_crops, check_frames, check_sound
 from visemix.generators.contract import (
     FPS,
     MIN_FACE_SHARE,
-    GenerationError,
-    check_crops,
-    check_frames,
+    Utterance,
     generator_module,
+    weights_sha256,
 )
 from visemix.generators.pairing import check_manifest_leaks
-from visemix.media import Clip, MediaError, read_clip
+from visemix.media import SAMPLE_RATE, Clip, MediaError, read_clip
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
 
@@ -45,9 +46,12 @@ SPLIT = "val"
 SECONDS = "seconds.csv"  # clip_id, preparing, generating: wall-clock seconds, as clips are made
 _COLUMNS = (
     "clip_id", "label", "speaker", "word_start_s", "word_end_s", "media", "n_frames", "fps",
-    "sha256", "seed",
+    "sha256", "seed", "phonemes",
 )  # fmt: skip
-_CODE = ("generators.evaluation_set", "generators.contract", "faces", "media")
+# what decides the crops besides the generator
+_CODE = (
+    "generators.evaluation_set", "generators.contract", "generators.checks", "faces", "media",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,29 +80,39 @@ def evaluation_set(
     seed: int = 0,
     workers: int = 1,
     clips_per_shard: int = CLIPS_PER_SHARD,
+    pronunciations: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Make the evaluation set of a generator as a crop set at `folder` (see clips.shards).
 
     Args:
         real_folder: crop set of the validation split; only clips that are in it are made.
-        model_folder: what the generator's `build` wrote or will write, or its trained weights.
+        model_folder: where the generator's `build` shall write, or its trained weights are.
         seconds_path: CSV that gets a line a clip while it is made (see SECONDS).
         parameters: as those of faces.crops.crop_set.
         clips: how many validation clips, drawn at random; None or too many takes all.
+        pronunciations: phonemes of each label, for text-driven generators.
 
     The index has, besides the quality of the crops, landmark_distance and mouth_distance: the mean
     distance to the real clip of the five points, and of the two mouth corners, in crop px after
     both faces were aligned; still_landmark_distance and still_mouth_distance are those of the real
-    clip's own first frame, for comparison. Clips that fail a check of the contract are rejects with the reason.
+    clip's own first frame, for comparison. Clips that fail a check are rejects with the reason.
     Raises LeakError (see pairing) where a validation speaker or file is in the training split too,
-    ValueError for unknown parameters and where no clip is left, ShardError without real crops.
+    ValueError for unknown parameters and where no clip is left, FileNotFoundError before a trained
+    generator was trained, ShardError without real crops.
     """
     parameters, detector = split_parameters(parameters or {})
     module, model_folder = generator_module(generator), Path(model_folder)
     check_manifest_leaks(manifest)
     plan = draw_clips(manifest, real_folder, clips, seed)
-    model_folder.mkdir(parents=True, exist_ok=True)
-    module.build(model_folder, workers)
+    plan["phonemes"], plan["weights_sha256"] = "", ""
+    if generator in TRAINED:
+        plan["weights_sha256"] = weights_sha256(generator, model_folder)
+    else:
+        model_folder.mkdir(parents=True, exist_ok=True)
+        module.build(model_folder, workers)
+    if generator in TEXT_DRIVEN:
+        known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
+        plan["phonemes"] = plan["label"].map(known).fillna("")
     job = Reconstruction(
         generator, model_folder, Path(media_root), parameters, detector, min_face_share
     )
@@ -141,15 +155,14 @@ def draw_clips(
     return usable.iloc[np.sort(chosen)].assign(seed=seed).reset_index(drop=True)
 
 
-def _reconstruct(
-    job: Reconstruction, clip: dict
-) -> tuple[CropRecord, tuple[float, float] | None]:
+def _reconstruct(job: Reconstruction, clip: dict) -> tuple[CropRecord, tuple[float, float] | None]:
     """The crops of one clip made again, and the seconds of preparing and generating."""
     path = job.media_root / clip["media"]
     try:
         if clip["fps"] != FPS:
             raise GenerationError(f"{clip['fps']:g} frames a second; {FPS} can be compared")
         real = read_clip(path, sound=True)
+        check_sound(real.sound[: len(real.frames) * SAMPLE_RATE // FPS])
         frames, seconds = _generate(job, real, clip)
         detector = load_detector(**job.detector)
         made = crop_clip(frames, detector, **job.crop_parameters)
@@ -171,16 +184,19 @@ def _generate(
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Frames from the first frame and the sound, and the seconds of preparing and generating."""
     module, model = _model(job.generator, job.model_folder)
+    said = Utterance(
+        real.sound, clip["label"], clip["word_start_s"], clip["word_end_s"],
+        tuple(clip["phonemes"].split()),
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         still = os.path.join(folder, "still.png")
         cv2.imwrite(still, real.frames[0][..., ::-1])
         start = time.perf_counter()
         portrait = module.prepare(model, Path(still))
         prepared = time.perf_counter()
-        frames = module.generate(model, portrait, real.sound, len(real.frames), clip["seed"])
+        made = module.generate(model, portrait, said, len(real.frames), clip["seed"])
         generated = time.perf_counter()
-    check_frames(frames, len(real.frames))
-    return frames, (prepared - start, generated - prepared)
+    return check_frames(made, len(real.frames)), (prepared - start, generated - prepared)
 
 
 def _distances(made: MouthCrops, true: MouthCrops, parameters: dict) -> dict[str, float]:
