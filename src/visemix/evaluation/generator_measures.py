@@ -120,12 +120,15 @@ def fid_measure(made: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> dict:
     def distance(rows: np.ndarray) -> float:
         return frechet_distance(*(np.concatenate([x[i] for i in rows]) for x in (made, true)))
 
-    return jackknife_measure(distance, len(made)) | {"frames": sum(map(len, made))}
+    found = jackknife_measure(distance, len(made)) | {"frames": sum(map(len, made))}
+    if found["low"] is not None:
+        found["low"] = max(found["low"], 0.0)
+    return found
 
 
 def kid_measure(made: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> dict:
     """KID between the frames of n made and n true clips, features (T, d) each, as a measure."""
-    terms = clip_kernel(made, true)
+    terms = clip_kernel(made, true) if made else np.empty((0, 0))
     return jackknife_measure(lambda rows: kernel_distance(terms[np.ix_(rows, rows)]), len(terms))
 
 
@@ -164,10 +167,10 @@ def jackknife_measure(statistic: Callable[[np.ndarray], float], n: int) -> dict:
     None with fewer than four clips.
     """
     rows = np.random.default_rng(0).permutation(n)
-    groups = np.array_split(rows, min(GROUPS, n))
     if n < 4:
         return {"value": statistic(rows) if n >= 2 else None} | _no_interval(n)
     value = statistic(np.sort(rows))
+    groups = np.array_split(rows, min(GROUPS, n))
     parts = np.array([statistic(np.setdiff1d(rows, group)) for group in groups])
     g = len(groups)
     error = np.sqrt((g - 1) / g * np.sum((parts - parts.mean()) ** 2))

@@ -17,7 +17,6 @@ from visemix.papers.cells import evaluation_folder
 
 VERSION = 1
 STILL, REAL = "the real clip's first frame repeated", "the real clips"
-HALVES = "one half of the real clips and the other"
 WHY_VALIDATION = (
     "sounds of the test split reach no generator, and those of the training split were heard by "
     "recognisers and trained generators; recognisers were selected on the validation split, so "
@@ -66,7 +65,7 @@ def measure_generator(
     features: Callable[[list[np.ndarray]], list[np.ndarray]],
     predictions: dict[str, dict[str, list[pd.DataFrame]]],
     sync: Sync | None = None,
-    sounds: dict[str, np.ndarray] | None = None,
+    sounds: Callable[[str], np.ndarray] | None = None,
     mixed_with: str = "portrait",
 ) -> dict:
     """What measures.json says of a generator.
@@ -76,7 +75,8 @@ def measure_generator(
         predictions: {run: {"real", "made": prediction tables, one a training}} of OBSERVER and
             MIXED, on the validation split and on the evaluation set.
         mixed_with: generator of the synthetic clips that MIXED was trained on.
-        sync, sounds: the expert, and the sound of each clip by clip_id; None leaves sync out.
+        sync, sounds: the expert, and the function that gives the sound of a clip_id; None leaves
+            the measures of synchrony out.
 
     Returns:
         {version, split, why, drawn, made, rejected: {reason: clips}, measures: [...]}; a measure is
@@ -129,23 +129,27 @@ def reconstruction(pairs: Pairs) -> list[dict]:
 
 
 def distances(pairs: Pairs, features: Callable) -> list[dict]:
-    """FID and KID between the generator's frames and the real ones, beside two real halves."""
-    made, true = features(pairs.made), features(pairs.true)
-    order = np.random.default_rng(0).permutation(len(true))
-    half = len(true) // 2
-    halves = [[true[i] for i in rows] for rows in (order[:half], order[half : 2 * half])]
+    """FID and KID between the generator's frames and the real ones, beside those of a still.
+
+    The people are the same on both sides; what differs is what the generator made of them.
+    """
+    stills = [np.repeat(clip[:1], len(clip), axis=0) for clip in pairs.true]
+    made, true, still = features(pairs.made), features(pairs.true), features(stills)
     where = f"on the features of run {OBSERVER}'s front-end"
     return [
-        _row(key, f"{name} {where}", "", "lower", function(made, true), HALVES, function(*halves))
-        for key, name, function in (
-            ("fid", "FID", measures.fid_measure), ("kid", "KID", measures.kid_measure),
+        _row(
+            key, f"{name} {where}", "", "lower", function(made, true), STILL, function(still, true)
         )
-    ]  # fmt: skip
+        for key, name, function in (
+            ("fid", "FID", measures.fid_measure),
+            ("kid", "KID", measures.kid_measure),
+        )
+    ]
 
 
-def synchrony(pairs: Pairs, sync: Sync, sounds: dict[str, np.ndarray]) -> list[dict]:
+def synchrony(pairs: Pairs, sync: Sync, sounds: Callable[[str], np.ndarray]) -> list[dict]:
     """Confidence and offset by an expert of lip synchrony, beside those of the real clips."""
-    heard = [sounds[clip_id] for clip_id in pairs.index["clip_id"]]
+    heard = [sounds(clip_id) for clip_id in pairs.index["clip_id"]]
     made, true = (
         np.array([sync(*both) for both in zip(clips, heard, strict=True)], float).reshape(-1, 2)
         for clips in (pairs.made, pairs.true)
