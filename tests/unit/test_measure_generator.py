@@ -33,7 +33,11 @@ def write_set(folder, brightness, rejects=(), **parameters):
         reason = "" if made else "silent sound"
         records.append(
             CropRecord(
-                clip_id(number), WORDS[number % 2], crops if made else None, quality, reason=reason
+                clip_id(number),
+                WORDS[number % 2],
+                crops if made else None,
+                quality if made else {},
+                reason=reason,
             )
         )
     write_crops(folder, records, parameters)
@@ -152,7 +156,7 @@ def test_speed_is_the_median_clip_timed_last(found):
 
 def test_sets_that_do_not_belong_together_or_are_missing_are_told(folders, tmp_path):
     write_crops(tmp_path / "other", [CropRecord("x", "A", np.zeros((6, 96, 96), np.uint8))], {})
-    with pytest.raises(ValueError, match="7 clips that .* lacks, 'val/ABOUT_00000'"):
+    with pytest.raises(ValueError, match=r"7 clips that .* lacks, 'val/ABOUT_00000'"):
         read_pairs(folders[0], tmp_path / "other")
     with pytest.raises(ShardError, match="nowhere"):
         read_pairs(tmp_path / "nowhere", folders[1])
