@@ -2,6 +2,7 @@
 
 GENERATORS = {
     "portrait": "visemix.generators.portrait",
+    "viseme": "visemix.generators.viseme",
 }
 TRAINED: frozenset[str] = frozenset()  # of them: learn from the training split before they work
-TEXT_DRIVEN: frozenset[str] = frozenset()  # of them: need the phonemes of a clip's word
+TEXT_DRIVEN = frozenset({"viseme"})  # of them: need the phonemes of a clip's word

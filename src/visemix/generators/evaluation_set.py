@@ -29,11 +29,12 @@ from visemix.faces.alignment import align
 from visemix.faces.crops import CropError, MouthCrops, crop_clip, split_parameters
 from visemix.faces.detectors import describe_detector, load_detector
 from visemix.generators import TEXT_DRIVEN, TRAINED
-from visemix.generators.checks import GenerationError, check_crops, check_frames, check_sound
+from visemix.generators.checks import GenerationError, check_frames, check_sound
 from visemix.generators.contract import (
     FPS,
     MIN_FACE_SHARE,
     Utterance,
+    crop_checked,
     generator_module,
     weights_sha256,
 )
@@ -165,8 +166,7 @@ def _reconstruct(job: Reconstruction, clip: dict) -> tuple[CropRecord, tuple[flo
         check_sound(real.sound[: len(real.frames) * SAMPLE_RATE // FPS])
         frames, seconds = _generate(job, real, clip)
         detector = load_detector(**job.detector)
-        made = crop_clip(frames, detector, **job.crop_parameters)
-        check_crops(made.crops, made.quality, len(real.frames), job.min_face_share)
+        made = crop_checked(frames, real.sound, detector, job.crop_parameters, job.min_face_share)
         true = crop_clip(real.frames, detector, **job.crop_parameters)
     except (GenerationError, MediaError, CropError) as error:
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), clip["media"])
