@@ -38,8 +38,34 @@ rule evaluation_set:
         SCRIPTS / "evaluation_set.py"
 
 
+# Another training than the expert in Wav2Lip's own loss, by its seed.
+rule sync_expert:
+    input:
+        crops=rules.train_generator.input.crops,
+        sounds=rules.train_generator.input.sounds,
+    output:
+        weights=f"data/generators/{CORPUS}-sync-expert/expert.safetensors",
+        history=f"data/generators/{CORPUS}-sync-expert/expert.csv",
+        record=f"data/generators/{CORPUS}-sync-expert/expert.json",
+    log:
+        "logs/sync_expert.log",
+    benchmark:
+        "logs/sync_expert.tsv"
+    threads: PARAMETERS["generators"]["threads"]
+    resources:
+        gpu=1,
+    params:
+        settings=trained_settings("wav2lip", PARAMETERS),
+        seed=PARAMETERS["generators"]["seed"] + 1000,
+        code=code_digest("generators.wav2lip", "generators.speech_windows", "clips.shards"),
+    script:
+        SCRIPTS / "sync_expert.py"
+
+
 rule generator_measures:
     input:
+        expert=rules.sync_expert.output.weights,
+        sounds=f"data/sounds/{CORPUS}-val/index.parquet",
         made=rules.evaluation_set.output.manifest,
         real=f"data/crops/{CORPUS}-val/manifest.json",
         model=f"runs/{OBSERVER}/seed-{PARAMETERS['seeds'][0]}/model.safetensors",
@@ -64,7 +90,13 @@ rule generator_measures:
         seconds=f"data/synthesis/{CORPUS}-{{generator}}-evaluation/seconds.csv",
         seeds=PARAMETERS["seeds"],
         mixed_with=GENERATOR,
-        code=code_digest("evaluation", "models", "report.generators"),
+        code=code_digest(
+            "evaluation",
+            "models",
+            "report.generators",
+            "generators.wav2lip",
+            "generators.speech_windows",
+        ),
     script:
         SCRIPTS / "generator_measures.py"
 

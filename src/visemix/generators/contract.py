@@ -305,7 +305,7 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
 def crop_checked(
     frames: np.ndarray, sound: np.ndarray, detector, parameters: dict, min_face_share: float
 ) -> "MouthCrops":
-    """Mouth crops of a generator's frames, which pass all checks. Raises GenerationError, CropError.
+    """Mouth crops of a generator's frames that pass all checks. Raises GenerationError, CropError.
 
     detector, parameters: as for faces.crops.crop_clip; sound (N,) int16 from the first frame on.
     """
