@@ -20,6 +20,7 @@ rule pairs:
         seed=PARAMETERS["synthesis"]["seed"],
         code=code_digest(
             "generators.pairing",
+            "generators.pictures",
             "corpora.portrait_sources",
             "corpora.portraits",
             "faces.detection",

@@ -133,10 +133,10 @@ def synthesise_set(
 ) -> None:
     """Generate the clips of `pairs` (see pairing) into a crop set at `folder`, and their records.
 
-    parameters: as those of faces.crops.crop_set. `trained_folder` holds the weights of a
-    trained generator; `pronunciations` the phonemes of each label for a text-driven one. The crop
-    set's index carries the source clip's label and word times, and the portrait as speaker. Equal
-    input gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
+    parameters: as those of faces.crops.crop_set. `trained_folder` holds the weights of a trained
+    generator; `pronunciations` the phonemes of each label for a text-driven one. The crop set's
+    index carries the source clip's label and word times, and the portrait as speaker. Equal input
+    gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
     `records_path` (parquet) gets a row a clip without its `seconds`, which no two runs share: those
     are appended, as clips are made, to `seconds.csv` beside it. `lag.json` beside it says whether
     mouths and sounds run in step (see lag). Raises LeakError (see pairing) if a pair is not
