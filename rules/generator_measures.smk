@@ -64,7 +64,7 @@ rule sync_expert:
 
 rule generator_measures:
     input:
-        expert=rules.sync_expert.output.weights,
+        expert=rules.sync_expert.output.record,
         sounds=f"data/sounds/{CORPUS}-val/index.parquet",
         made=rules.evaluation_set.output.manifest,
         real=f"data/crops/{CORPUS}-val/manifest.json",

@@ -1,5 +1,6 @@
 """Measure a generator on its evaluation set, and show some of its clips."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -35,5 +36,7 @@ if __name__ == "__main__":
         mixed_with=snakemake.params.mixed_with,
     )
     facts = {"generator": generator, "device": device, "threads": threads}
+    trained = json.loads((Path(snakemake.input.expert).parent / "expert.json").read_text())
+    facts["sync_expert"] = trained["best"] | {"n": len(paired)}
     write_json(snakemake.output.measures, found | facts)
     write_png(snakemake.output.sheet, sheet({generator: folders[0]}, folders[1]))

@@ -133,7 +133,9 @@ def test_reading_counts_rejected_clips_and_averages_trainings(found):
     assert observer["reference"]["value"] == 0.5
     mismatch = measured(found)[f"mismatch_{OBSERVER}"]
     assert mismatch["value"] == pytest.approx(-1 / 8)
-    assert mismatch["p"] == 0.5 and mismatch["trainings"] == 2  # 2 discordant clips, both lost
+    # gains of the clips: 0, 0, -1/2, -1, 0, 1/2, 0, 0, whose standard error is 0.15665
+    assert mismatch["high"] - mismatch["value"] == pytest.approx(2.36462 * 0.15665, rel=1e-3)
+    assert mismatch["trainings"] == 2 and 0.4 < mismatch["p"] < 0.5
     assert measured(found)[f"mismatch_{MIXED}"]["value"] == -0.25
     assert "those of somebody" in measured(found)[f"accuracy_{MIXED}"]["name"]
 
@@ -184,7 +186,10 @@ def test_the_table_has_a_row_a_measure_and_generator(found, tmp_path):
     assert rows["n"].notna().all()
     text = report.to_markdown(rows, measures, "miniature")
     assert "| PSNR (dB) | higher | one | 28.1 [28.1, 28.1], n = 7 |" in text
-    assert "McNemar p = 0.5 (first training)" in text
+    assert "expert" not in text.split("* one")[1]
+    expert = {"sync_expert": {"validation_accuracy": 0.875, "n": 8}}
+    told = report.to_markdown(rows, {"one": found | expert}, "miniature")
+    assert "in 87.5% of 8 held-out windows (chance 50%)" in told
     assert "* two: 7 of 8 clips made, rejected: 1 x silent sound" in text
 
 

@@ -12,7 +12,7 @@ from visemix.clips.mixture import EVALUATION
 from visemix.clips.shards import CropSet, open_crops, read_rejects
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.evaluation import generator_measures as measures
-from visemix.evaluation.statistics import mcnemar
+from visemix.evaluation.resolution import compare_rows
 from visemix.papers.cells import evaluation_folder
 
 VERSION = 1
@@ -96,7 +96,8 @@ def measure_generator(
         "why": WHY_VALIDATION,
         "drawn": len(drawn),
         "made": len(pairs.made),
-        "rejected": dict(Counter(pairs.rejects["reason"]).most_common()),
+        # without what is in brackets, which differs from clip to clip
+        "rejected": dict(Counter(pairs.rejects["reason"].str.split(" (", regex=False).str[0])),
         "measures": found,
     }
 
@@ -186,8 +187,9 @@ def reading(
     """Reading intelligibility (TalkLip) and domain mismatch (SynthVSR, Fig. 3).
 
     For each recogniser its accuracy on the generator's clips, beside that on the same real clips,
-    and the difference on the same clips, which with several trainings is the mean over them; p is
-    the exact McNemar test of the first. Rejected clips count as the prediction tables count them.
+    and the difference on the same clips with interval and p (see resolution.compare_rows), which
+    with several trainings is the mean over them and takes them as given. Rejected clips count as
+    the prediction tables count them. Raises ValueError for predictions of other clips.
     """
     rows = []
     for run, kind in ((OBSERVER, "alone"), (MIXED, f"and those of {mixed_with}")):
@@ -202,12 +204,12 @@ def reading(
             _row(f"accuracy_{run}", name, "", "higher",
                  measures.share_measure(right), REAL, measures.share_measure(truth))
         )  # fmt: skip
-        gain = np.mean(right, axis=0) - np.mean(truth, axis=0)
-        p = mcnemar(int((truth[0] & ~right[0]).sum()), int((~truth[0] & right[0]).sum()))
+        # No variance between trainings: the same ones read both sets.
+        found = compare_rows(*([t.reset_index() for t in both] for both in (real, made)), (0.0, 1))
         name = f"accuracy of {run} on the generator's clips minus that on the real clips"
+        values = {"value": found["difference"]} | {k: found[k] for k in ("low", "high", "n", "p")}
         rows.append(
-            _row(f"mismatch_{run}", name, "", "nearer to 0", measures.mean_measure(gain))
-            | {"p": p, "trainings": len(right)}
+            _row(f"mismatch_{run}", name, "", "nearer to 0", values) | {"trainings": len(right)}
         )
     return rows
 
