@@ -32,6 +32,8 @@ rule train_generator:
         "logs/train_generator/{generator}.log",
     benchmark:
         "logs/train_generator/{generator}.tsv"
+    wildcard_constraints:
+        generator="|".join(sorted(TRAINED)) or "none",
     threads: PARAMETERS["generators"]["threads"]
     resources:
         gpu=1,

@@ -1,4 +1,4 @@
-"""The generator of the runs changed in a finished tree: another set, mixture and model."""
+"""Another generator of the runs in a finished tree: another synthetic set, mixture and model."""
 
 import json
 import shutil

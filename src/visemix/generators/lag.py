@@ -103,9 +103,9 @@ def describe(lag: dict) -> str:
     if lag["lag_frames"] is None:
         return "lag of picture and sound not measured: no clips"
     low, high = lag["interval"]
-    warning = "WARNING, picture and sound are " if lag["verdict"] == "out of step" else ""
-    measured = f"lag {lag['lag_frames']:+.1f} frames [{low:+.1f}, {high:+.1f}]"
-    return f"{warning}{lag['verdict']}: {measured}, n = {lag['clips']}"
+    warning = "WARNING: " if lag["verdict"] == "out of step" else ""
+    measured = f"lag {lag['lag_frames']:+.1f} frames [{low:+.1f}, {high:+.1f}], n = {lag['clips']}"
+    return f"{warning}picture and sound {lag['verdict']}: {measured}"
 
 
 def _correlation(mouth: np.ndarray, level: np.ndarray, lag: int) -> float:
