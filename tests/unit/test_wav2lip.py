@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+import yaml
+from tests.conftest import REPOSITORY
 from threadpoolctl import threadpool_limits
 from toy_talkers import FRAMES, ToyTalkers
 
@@ -22,13 +24,14 @@ from visemix.generators.wav2lip.batches import (
 from visemix.generators.wav2lip.config import Wav2LipConfig
 from visemix.generators.wav2lip.measures import likeness, speak
 from visemix.generators.wav2lip.model import Critic, Generator
-from visemix.generators.wav2lip.syncnet import SyncNet, sync_distances, sync_loss
+from visemix.generators.wav2lip.syncnet import SyncNet, expert_loss, sync_distances, sync_loss
 from visemix.generators.wav2lip.training import (
     critic_loss,
     generator_losses,
     next_sync_weight,
     total_loss,
 )
+from visemix.run.parameters import merge, resolve_parameters, trained_settings
 
 SMALL = Wav2LipConfig(size=24, width=2, expert_width=2, critic_width=2, threads=1)
 CPU = torch.device("cpu")
@@ -98,7 +101,7 @@ def test_the_generator_sees_nothing_of_the_hidden_half():
 def test_batches_hold_the_frames_and_their_own_sound():
     data, rng = ToyTalkers(6), np.random.default_rng(5)
     rows = np.arange(6)
-    here, there = two_starts(np.random.default_rng(5), 6, FRAMES)
+    here, _ = two_starts(np.random.default_rng(5), 6, FRAMES)
     batch = generator_batch(data, spectra_of(data), rows, rng, SMALL, CPU)
     for i, start in enumerate(here):
         mel = mel_spectrogram(data.sounds([i])[0])
@@ -114,11 +117,32 @@ def test_batches_hold_the_frames_and_their_own_sound():
             assert (heard[:, outside] == -4).all()
         truth = to_pictures(data.crops([i])[0, start : start + 5], SMALL, CPU)
         assert torch.equal(batch.truth[i], truth)
+
+
+def test_the_expert_compares_windows_with_all_sounds_of_their_clip():
+    data, rows = ToyTalkers(6), np.array([4, 2])
     batch = expert_batch(data, spectra_of(data), rows, np.random.default_rng(5), SMALL, CPU)
-    assert batch.in_sync.tolist() == [1, 0, 1, 0, 1, 0]
-    for i, start in enumerate(np.where(batch.in_sync > 0, here, there)):
-        truth = to_pictures(data.crops([i])[0, start : start + 5], SMALL, CPU)
-        assert torch.equal(batch.faces[i], truth[:, SMALL.band])
+    assert batch.faces.shape == (2, 4, 5, 12, 24)
+    for i, row in enumerate(rows):
+        mel = mel_spectrogram(data.sounds([row])[0])
+        starts = set()
+        for faces, heard in zip(batch.faces[i], batch.mels[i, :, 0], strict=True):
+            fits = [
+                start
+                for start in range(FRAMES - 4)
+                if torch.equal(
+                    faces, to_pictures(data.crops([row])[0, start : start + 5], SMALL, CPU)[:, 12:]
+                )
+                and np.array_equal(heard, mel[:, int(3.2 * start) : int(3.2 * start) + 16])
+            ]
+            assert len(fits) == 1
+            starts |= set(fits)
+        assert len(starts) == 4
+    expert = SyncNet(SMALL).eval()
+    cosines = expert.compare(batch)
+    assert cosines.shape == (2, 4, 4)
+    one = expert(batch.mels[1, 3][None], batch.faces[1, 2][None])
+    assert cosines[1, 2, 3] == pytest.approx(float(one), abs=1e-5)
 
 
 def test_two_windows_of_a_clip_are_never_the_same():
@@ -172,6 +196,9 @@ def test_the_experts_loss_is_cross_entropy_on_the_cosine():
     expected = -(math.log(0.9) + math.log(0.8)) / 3
     assert sync_loss(cosines, in_sync) == pytest.approx(expected, rel=1e-5)
     assert torch.isfinite(sync_loss(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])))
+    cosines = torch.tensor([[[0.9, 0.2], [0.4, 0.7]]])  # own sounds on the diagonal
+    expected = -(math.log(0.9 * 0.7) / 2 + math.log(0.8 * 0.6) / 2) / 2
+    assert expert_loss(cosines) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_schedule_switches_the_expert_on_for_good():
@@ -238,3 +265,12 @@ def test_parameters_that_cannot_be_are_refused():
     ):  # fmt: skip
         with pytest.raises(ValueError, match="must be"):
             Wav2LipConfig(**wrong)
+
+
+def test_params_yaml_holds_parameters_that_fit_and_the_published_ones_at_paper_scale():
+    config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    for scale in config["scales"]:
+        parameters = resolve_parameters(merge(config, {"scale": scale}))
+        settings = Wav2LipConfig(**trained_settings("wav2lip-gan", parameters))
+        if scale == "paper":
+            assert settings == Wav2LipConfig(threads=settings.threads)

@@ -133,6 +133,7 @@ class Wav2Lip(Section):
     sync_weight: Share
     sync_threshold: Annotated[float, Field(ge=0)]
     gan_weight: Share
+    cosine: bool
     validate_every: PositiveInt
     checkpoint_seconds: Annotated[float, Field(gt=0)]
 

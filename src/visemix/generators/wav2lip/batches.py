@@ -16,16 +16,16 @@ from visemix.generators.wav2lip.config import T, Wav2LipConfig
 # do as in training, which is what the published weights were fitted to, and which hears 40 ms
 # before the frame and 120 ms after it: lips move before they are heard.
 LEAD = 1  # frames
+WINDOWS = 4  # of a clip, in a batch of the expert
 KEPT = 4096  # spectrograms, of 30 kB for 29 frames
 
 
 @dataclass(frozen=True)
 class ExpertBatch:
-    """Windows of five frames, half of them with their own sound."""
+    """Windows of five frames and of sound: m different ones of each of n clips."""
 
-    faces: torch.Tensor  # (n, 5, S/2, S) in [0, 1], the band
-    mels: torch.Tensor  # (n, 1, 80, 16)
-    in_sync: torch.Tensor  # (n,) 1 or 0
+    faces: torch.Tensor  # (n, m, 5, S/2, S) in [0, 1], the band
+    mels: torch.Tensor  # (n, m, 1, 80, 16)
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ def spectra_of(data) -> Callable[[int], np.ndarray]:
 
 
 def expert_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> ExpertBatch:
-    """A random window of each clip in `rows`; every second one hears another window of the clip."""
+    """Four random windows (or as many as there are) of each clip in `rows`."""
     crops = data.crops(rows)
-    here, there = two_starts(rng, len(rows), crops.shape[1])
-    in_sync = np.arange(len(rows)) % 2 == 0
-    faces = _cut(crops, np.where(in_sync, here, there))
-    mels = [windows(spectra(row), [i])[0] for row, i in zip(rows, here, strict=True)]
+    possible = crops.shape[1] - T + 1
+    _check_length(crops.shape[1])
+    starts = np.stack([rng.permutation(possible)[:WINDOWS] for _ in rows])  # (n, m)
+    faces = crops[np.arange(len(rows))[:, None, None], starts[..., None] + np.arange(T)]
+    mels = np.stack([windows(spectra(row), i) for row, i in zip(rows, starts, strict=True)])
     return ExpertBatch(
-        to_pictures(faces, config, device)[:, :, config.band],
-        torch.from_numpy(np.stack(mels))[:, None].to(device),
-        torch.from_numpy(in_sync.astype(np.float32)).to(device),
+        to_pictures(faces, config, device)[..., config.band, :],
+        torch.from_numpy(mels)[:, :, None].to(device),
     )
 
 
@@ -85,8 +85,7 @@ def frame_starts(first: int, n_frames: int) -> np.ndarray:
 
 def two_starts(rng: np.random.Generator, n: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
     """First frames of two different windows of five frames in each of n clips."""
-    if frames <= T:
-        raise ValueError(f"the clips have {frames} frames; windows need at least {T + 1}")
+    _check_length(frames)
     here = rng.integers(frames - T + 1, size=n)
     return here, (here + rng.integers(1, frames - T + 1, size=n)) % (frames - T + 1)
 
@@ -120,6 +119,11 @@ def rows_of(seed: int, step: int, purpose: int, n: int, batch_size: int):
     """The random numbers of a step, and which of n clips it reads."""
     rng = np.random.default_rng([seed, purpose, step])
     return rng.integers(n, size=batch_size), rng
+
+
+def _check_length(frames: int) -> None:
+    if frames <= T:
+        raise ValueError(f"the clips have {frames} frames; windows need at least {T + 1}")
 
 
 def _cut(crops: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -27,6 +27,9 @@ class Wav2LipConfig:
         sync_weight: weight of the expert's loss once its mean on held-out clips falls below
             sync_threshold; before, it is 0.
         gan_weight: weight of the quality discriminator's loss in the GAN variant.
+        cosine: let both learning rates fall to 0 along a cosine; few steps need it, because the
+            running statistics of batch normalisation lag behind weights that move fast. Published:
+            constant.
         validate_every: steps between validations, of the expert and of the generator.
         checkpoint_seconds: time between checkpoints; it has no part in the result.
         threads: CPU threads; another number gives other bits.
@@ -48,6 +51,7 @@ class Wav2LipConfig:
     gan_weight: float = 0.07
     validate_every: int = 3000
     checkpoint_seconds: float = 600.0
+    cosine: bool = False
     threads: int = 8
 
     def __post_init__(self):

@@ -64,6 +64,7 @@ def run_steps(
     numbers = range(state["step"], steps)
     with checkpoints.stop_requests() as asked_to_stop:
         for number in tqdm(numbers, unit="step", disable=not sys.stderr.isatty()):
+            _set_rates(parts, number / steps if config.cosine else 0.0)
             for name, loss in step(number, state["notes"]).items():
                 state["sums"][name] = state["sums"].get(name, 0) + loss.detach()
             state["step"] = done = number + 1
@@ -76,6 +77,14 @@ def run_steps(
             if due.over():
                 save()
     return state
+
+
+def _set_rates(parts: dict, progress: float) -> None:
+    """Let the learning rates follow a cosine from their first value (0) to 0 (1)."""
+    for part in parts.values():
+        if isinstance(part, torch.optim.Optimizer):
+            for group in part.param_groups:
+                group["lr"] = part.defaults["lr"] * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _record(state: dict, validated: dict[str, float]) -> None:

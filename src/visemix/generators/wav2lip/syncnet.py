@@ -17,7 +17,14 @@ from torch import nn
 
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import expert_batch, rows_of, spectra_of, to_pictures
+from visemix.generators.wav2lip.batches import (
+    WINDOWS,
+    ExpertBatch,
+    expert_batch,
+    rows_of,
+    spectra_of,
+    to_pictures,
+)
 from visemix.generators.wav2lip.config import T, Wav2LipConfig
 from visemix.generators.wav2lip.layers import ConvBlock, audio_encoder, residuals
 from visemix.run.atomic import sha256_file, write_json
@@ -58,6 +65,12 @@ class SyncNet(nn.Module):
         """mels (n, 1, 80, 16), faces (n, 5, S/2, S) in [0, 1] -> cosines (n,) in [0, 1]."""
         return (self.hear(mels) * self.see(faces)).sum(1)
 
+    def compare(self, batch: ExpertBatch) -> torch.Tensor:
+        """Cosines (n, m, m) of all windows of frames with all windows of sound of the same clip."""
+        seen = self.see(batch.faces.flatten(0, 1)).unflatten(0, batch.faces.shape[:2])
+        heard = self.hear(batch.mels.flatten(0, 1)).unflatten(0, batch.mels.shape[:2])
+        return seen @ heard.transpose(1, 2)
+
     def hear(self, mels: torch.Tensor) -> torch.Tensor:
         """Unit codes (n, 16 * expert_width) of mel windows; none is negative."""
         return F.normalize(self.audio_encoder(mels).flatten(1))
@@ -67,8 +80,28 @@ class SyncNet(nn.Module):
         return F.normalize(self.face_encoder(faces).flatten(1))
 
 
+def expert_loss(cosines: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of cosines (n, m, m) of m windows of frames with m of sound of each of n clips.
+
+    As published, a window's own sound stands against others of the same clip, both with half of the
+    weight. There one other is drawn, here all m - 1 share its weight: more is learnt from a clip.
+    """
+    own, other = _own_and_other(cosines)
+    return (sync_loss(own, torch.ones_like(own)) + sync_loss(other, torch.zeros_like(other))) / 2
+
+
+def _own_and_other(cosines: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    own = torch.eye(cosines.shape[-1], dtype=torch.bool, device=cosines.device)
+    return cosines[:, own], cosines[:, ~own]
+
+
 def sync_loss(cosines: torch.Tensor, in_sync: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of cosines (n,) in [0, 1] against 1 (in sync) or 0."""
+    """Binary cross-entropy of cosines (n,) in [0, 1] against 1 (in sync) or 0.
+
+    Raises FloatingPointError for cosines that are not finite.
+    """
+    if not torch.isfinite(cosines).all():  # torch's loss would stop the process on a GPU
+        raise FloatingPointError("the expert's cosines are not finite; lower the learning rate")
     return F.binary_cross_entropy(cosines.clamp(0, 1), in_sync)
 
 
@@ -80,7 +113,8 @@ def train_syncnet(
     The weights of the lowest loss on held_out are kept. An expert of the same data, settings, seed
     and code that is there already is kept too. settings: fields of Wav2LipConfig. Raises as
     `resumable.run_steps`. Returns what expert.json holds: identity, settings, digests, seconds,
-    and loss and accuracy on held_out (a cosine above 0.5 says: in sync) at the best step.
+    and loss and accuracy on held_out at the best step (a cosine above 0.5 says: in sync; own and
+    other sounds count half each).
     """
     began, folder, device = time.monotonic(), Path(folder), torch.device(device)
     config = Wav2LipConfig(**settings)
@@ -97,10 +131,11 @@ def train_syncnet(
     optimiser = torch.optim.Adam(model.parameters(), lr=config.expert_learning_rate)
 
     def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
-        rows, rng = rows_of(seed, number, _TRAINING, len(data), config.expert_batch_size)
+        clips = max(1, config.expert_batch_size // WINDOWS)
+        rows, rng = rows_of(seed, number, _TRAINING, len(data), clips)
         batch = expert_batch(data, spectra, rows, rng, config, device)
         model.train()
-        loss = sync_loss(model(batch.mels, batch.faces), batch.in_sync)
+        loss = expert_loss(model.compare(batch))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -190,14 +225,15 @@ def sync_distances(
 def _validate(
     model: SyncNet, held_out, spectra, seed: int, device: torch.device
 ) -> dict[str, float]:
-    """Loss and accuracy over one window of each held-out clip, half of them out of sync."""
+    """Loss and accuracy over four windows of each held-out clip."""
     model.eval()
-    size, loss, right = model.config.expert_batch_size, 0.0, 0
+    sums, size = {"loss": 0.0, "accuracy": 0.0}, max(1, model.config.expert_batch_size // WINDOWS)
     for number, start in enumerate(range(0, len(held_out), size)):
         rows = np.arange(start, min(start + size, len(held_out)))
         rng = np.random.default_rng([seed, _VALIDATION, number])
-        batch = expert_batch(held_out, spectra, rows, rng, model.config, device)
-        cosines = model(batch.mels, batch.faces)
-        loss += float(sync_loss(cosines, batch.in_sync)) * len(rows)
-        right += int(((cosines > 0.5) == (batch.in_sync > 0.5)).sum())
-    return {"validation_loss": loss / len(held_out), "validation_accuracy": right / len(held_out)}
+        cosines = model.compare(expert_batch(held_out, spectra, rows, rng, model.config, device))
+        own, other = _own_and_other(cosines)
+        right = ((own > 0.5).double().mean() + (other <= 0.5).double().mean()) / 2
+        sums["loss"] += float(expert_loss(cosines)) * len(rows)
+        sums["accuracy"] += float(right) * len(rows)
+    return {f"validation_{name}": total / len(held_out) for name, total in sums.items()}
