@@ -2,10 +2,12 @@
 #   snakemake --cores all                        the report, all tables of the papers in params.yaml
 #   snakemake --cores all --config scale=test    the same chain in a minute
 #   snakemake --cores all tables/lipgen/table3.csv
+#   snakemake --cores all generators             generators measured side by side
 from pathlib import Path
 
 from snakemake.utils import min_version
 
+from visemix.evaluation import MIXED, OBSERVER
 from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
 from visemix.generators.external import settings_of
 from visemix.papers import cells
@@ -29,7 +31,7 @@ wildcard_constraints:
     generator="|".join(GENERATORS),
     run=r"[a-z]+-R\d+",
     seed=r"\d+",
-    test_set="|".join(cells.TEST_SETS),
+    test_set="|".join([*cells.TEST_SETS, "val", *(f"{g}-evaluation" for g in GENERATORS)]),
     shuffled="(-shuffled)?",
     table=r"[a-z]+\d+",
 
@@ -44,6 +46,7 @@ include: "rules/mixing.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/generator_measures.smk"
 
 
 rule all:

@@ -19,6 +19,6 @@ rule evaluate:
     params:
         evaluation=PARAMETERS["evaluation"],
         shuffle_frames=lambda wildcards: wildcards.shuffled != "",
-        code=code_digest("evaluation", "models"),
+        code=code_digest("evaluation.predictions", "evaluation.statistics", "models"),
     script:
         SCRIPTS / "evaluate.py"

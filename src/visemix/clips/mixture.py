@@ -19,6 +19,7 @@ import pyarrow.parquet as parquet
 from visemix.run.atomic import sha256_file, write_json
 
 VERSION = 1
+EVALUATION = "evaluation"  # `role` in the manifest of a crop set that nothing may be trained on
 REDRAW = ("fixed", "epoch")  # is the fractional subset drawn once, or anew each epoch
 
 
@@ -64,7 +65,7 @@ def make_mixture(
 
     Raises:
         FileNotFoundError: a folder is not a finished crop set.
-        ValueError: a parameter out of range, or an empty mixture.
+        ValueError: a parameter out of range, an empty mixture, or a set made for evaluation.
     """
     if redraw not in REDRAW:
         raise ValueError(f"redraw is {redraw!r}; it must be one of {', '.join(REDRAW)}")
@@ -97,6 +98,7 @@ def _source(folder: str | Path, role: str, repeats: float) -> dict:
         raise FileNotFoundError(
             f"{manifest} does not exist: {folder} is not a finished crop set; make the crops first"
         )
+    _refuse_evaluation(manifest)
     repeats = float(repeats)
     return {
         "folder": str(folder),
@@ -105,6 +107,15 @@ def _source(folder: str | Path, role: str, repeats: float) -> dict:
         "repeats": "inf" if math.isinf(repeats) else repeats,
         "manifest_sha256": sha256_file(manifest),
     }
+
+
+def _refuse_evaluation(manifest: Path) -> None:
+    parameters = json.loads(manifest.read_text()).get("parameters", {})
+    if parameters.get("role") == EVALUATION or manifest.parent.name.endswith(f"-{EVALUATION}"):
+        raise ValueError(
+            f"{manifest.parent} is an evaluation set, with sounds of the {parameters.get('split')} "
+            "split: nothing may be trained on it; mix the generator's training set"
+        )
 
 
 def write_mixture(path: str | Path, mixture: dict) -> None:
@@ -124,7 +135,7 @@ def read_mixture(path: str | Path) -> dict:
 
 
 def check_sources(mixture: dict) -> None:
-    """Raise ValueError when a crop set changed after the mixture was made."""
+    """Raise ValueError when a crop set changed after the mixture was made, or is for evaluation."""
     for source in mixture["sources"]:
         if source["repeats"] == 0:
             continue
@@ -134,6 +145,7 @@ def check_sources(mixture: dict) -> None:
                 f"{manifest} changed after mixture {mixture['name']!r} was made; make the "
                 "mixture again"
             )
+        _refuse_evaluation(manifest)
 
 
 def expand_mixture(mixture: dict, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:

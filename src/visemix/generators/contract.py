@@ -160,7 +160,7 @@ def synthesise_set(
         shutil.rmtree(litter)
     plan = _plan(pairs, manifest).assign(generator=generator, version=module.version())
     if generator in TRAINED:
-        plan["weights_sha256"] = _weights_sha256(generator, trained_folder)
+        plan["weights_sha256"] = weights_sha256(generator, trained_folder)
     else:
         module.build(shared, workers)
     if generator in TEXT_DRIVEN:
@@ -247,7 +247,8 @@ def _plan(pairs: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     return plan.drop(columns="fps")
 
 
-def _weights_sha256(generator: str, folder: str | PathLike | None) -> str:
+def weights_sha256(generator: str, folder: str | PathLike | None) -> str:
+    """sha256 of the weights of a trained generator. Raises FileNotFoundError before training."""
     if folder is None or not (Path(folder) / WEIGHTS).is_file():
         raise FileNotFoundError(
             f"{folder}: no {WEIGHTS} of the generator {generator!r} there; train it first"
@@ -277,7 +278,7 @@ def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]
 
 def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> Generated:
     """One clip of a prepared portrait, checked; a rejected record instead of an exception."""
-    from visemix.faces.crops import CropError, crop_clip
+    from visemix.faces.crops import CropError
     from visemix.faces.detectors import load_detector
     from visemix.media import MediaError, read_sound
 
@@ -291,10 +292,7 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
         made = module.generate(model, portrait, said, task.n_frames, task.seed)
         frames = check_frames(made, task.n_frames)
         detector = load_detector(**job.detector) if job.detector else None
-        mouth = crop_clip(frames, detector, **job.crop_parameters)
-        check_crops(mouth.crops, mouth.quality, task.n_frames, job.min_face_share)
-        check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
-        check_stuck(mouth.crops, sound)
+        mouth = crop_checked(frames, sound, detector, job.crop_parameters, job.min_face_share)
     except (GenerationError, MediaError, CropError) as error:
         made = rejected(task, str(error).removeprefix(f"{media}: "))
         crops, quality, record = None, {}, made.record
@@ -302,6 +300,22 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
         crops, quality = mouth.crops, mouth.quality
         record = replace(rejected(task, "").record, status="accepted")
     return Generated(replace(record, seconds=time.process_time() - start), crops, quality)
+
+
+def crop_checked(
+    frames: np.ndarray, sound: np.ndarray, detector, parameters: dict, min_face_share: float
+) -> "MouthCrops":
+    """Mouth crops of a generator's frames that pass all checks. Raises GenerationError, CropError.
+
+    detector, parameters: as for faces.crops.crop_clip; sound (N,) int16 from the first frame on.
+    """
+    from visemix.faces.crops import crop_clip
+
+    mouth = crop_clip(frames, detector, **parameters)
+    check_crops(mouth.crops, mouth.quality, len(frames), min_face_share)
+    check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
+    check_stuck(mouth.crops, sound)
+    return mouth
 
 
 def _top_of_mouth(mouth: "MouthCrops") -> int:

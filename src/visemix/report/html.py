@@ -48,6 +48,7 @@ def write_report(path: str | Path, parameters: dict) -> None:
         papers=[_paper(name, parameters) for name in parameters["papers"]],
         sheet=_embed(_contact_sheet(parameters)),
         quality=_quality(parameters),
+        generators=Path("tables/generators.csv").is_file(),
         environment=environment(),
     )
     with atomic_path(path) as temporary:

@@ -160,6 +160,8 @@ class Wav2Lip(Section):
 class Generators(Section):
     """What generators are trained with: a section each, see `trained_settings`."""
 
+    compared: Annotated[list[Literal[tuple(GENERATORS)]], Field(min_length=1)]
+    evaluation_clips: PositiveInt | None
     seed: int
     threads: PositiveInt
     wav2lip: Wav2Lip

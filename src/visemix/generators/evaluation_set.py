@@ -1,0 +1,234 @@
+"""The evaluation set of a generator: held-out clips, each made again from what is known of it.
+
+A real clip of the validation split gives its first frame as the portrait and its own sound; the
+generator's clip has its clip_id and label, so that the two can be compared frame by frame
+(reconstruction, as in Wav2Lip and TalkLip) and by a recogniser. Why the validation split: sounds of
+the test split shall reach no generator, and those of the training split were heard by the
+recognisers, and by generators that are trained. Nothing may be trained on such a set: its manifest
+says `role: evaluation`, which clips.mixture refuses.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from visemix.clips.mixture import EVALUATION
+from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
+from visemix.clips.shards import open_crops
+from visemix.evaluation.generator_measures import MOUTH, landmark_distance
+from visemix.faces.alignment import align
+from visemix.faces.crops import CropError, MouthCrops, crop_clip, split_parameters
+from visemix.faces.detectors import describe_detector, load_detector
+from visemix.generators import TEXT_DRIVEN, TRAINED
+from visemix.generators.checks import GenerationError, check_frames, check_sound
+from visemix.generators.contract import (
+    FPS,
+    MIN_FACE_SHARE,
+    Utterance,
+    crop_checked,
+    generator_module,
+    weights_sha256,
+)
+from visemix.generators.pairing import check_manifest_leaks
+from visemix.media import SAMPLE_RATE, Clip, MediaError, read_clip
+from visemix.run.processes import ordered_map
+from visemix.run.provenance import code_digest
+
+SPLIT = "val"
+SECONDS = "seconds.csv"  # clip_id, preparing, generating: wall-clock seconds, as clips are made
+_COLUMNS = (
+    "clip_id", "label", "speaker", "word_start_s", "word_end_s", "media", "n_frames", "fps",
+    "sha256", "seed", "phonemes",
+)  # fmt: skip
+# what decides the crops besides the generator
+_CODE = (
+    "generators.evaluation_set", "generators.contract", "generators.checks", "faces", "media",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What all clips of a set share."""
+
+    generator: str
+    model_folder: Path
+    media_root: Path
+    crop_parameters: dict
+    detector: dict  # keyword arguments of faces.detectors.load_detector
+    min_face_share: float
+
+
+def evaluation_set(
+    generator: str,
+    manifest: pd.DataFrame,
+    real_folder: str | os.PathLike,
+    media_root: str | os.PathLike,
+    model_folder: str | os.PathLike,
+    folder: str | os.PathLike,
+    seconds_path: str | os.PathLike,
+    parameters: dict | None = None,
+    min_face_share: float = MIN_FACE_SHARE,
+    clips: int | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    clips_per_shard: int = CLIPS_PER_SHARD,
+    pronunciations: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Make the evaluation set of a generator as a crop set at `folder` (see clips.shards).
+
+    Args:
+        real_folder: crop set of the validation split; only clips that are in it are made.
+        model_folder: where the generator's `build` shall write, or its trained weights are.
+        seconds_path: CSV that gets a line a clip while it is made (see SECONDS).
+        parameters: as those of faces.crops.crop_set.
+        clips: how many validation clips, drawn at random; None or too many takes all.
+        pronunciations: phonemes of each label, for text-driven generators.
+
+    The index has, besides the quality of the crops, landmark_distance and mouth_distance: the mean
+    distance to the real clip of the five points, and of the two mouth corners, in crop px after
+    both faces were aligned; still_landmark_distance and still_mouth_distance are those of the real
+    clip's own first frame, for comparison. Clips that fail a check are rejects with the reason.
+    Raises LeakError (see pairing) where a validation speaker or file is in the training split too,
+    ValueError for unknown parameters and where no clip is left, FileNotFoundError before a trained
+    generator was trained, ShardError without real crops.
+    """
+    parameters, detector = split_parameters(parameters or {})
+    module, model_folder = generator_module(generator), Path(model_folder)
+    check_manifest_leaks(manifest)
+    plan = draw_clips(manifest, real_folder, clips, seed)
+    plan["phonemes"], plan["weights_sha256"] = "", ""
+    if generator in TRAINED:
+        plan["weights_sha256"] = weights_sha256(generator, model_folder)
+    else:
+        model_folder.mkdir(parents=True, exist_ok=True)
+        module.build(model_folder, workers)
+    if generator in TEXT_DRIVEN:
+        known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
+        plan["phonemes"] = plan["label"].map(known).fillna("")
+    job = Reconstruction(
+        generator, model_folder, Path(media_root), parameters, detector, min_face_share
+    )
+
+    def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
+        tasks = rows[list(_COLUMNS)].to_dict("records")
+        with open(seconds_path, "a") as file:
+            made = ordered_map(partial(_reconstruct, job), tasks, workers, on_crash=_crashed)
+            for record, seconds in made:
+                if seconds:
+                    file.write(f"{record.clip_id},{seconds[0]:.4f},{seconds[1]:.4f}\n")
+                yield record
+
+    recorded = {"role": EVALUATION, "split": SPLIT, "generator": generator}
+    recorded |= {"version": module.version(), "code": code_digest(*_CODE)}
+    recorded |= {"crops": parameters | describe_detector(**detector)}
+    recorded |= {"min_face_share": min_face_share}
+    Path(seconds_path).parent.mkdir(parents=True, exist_ok=True)
+    build_crops(folder, plan, make, recorded, clips_per_shard)
+
+
+def draw_clips(
+    manifest: pd.DataFrame, real_folder: str | os.PathLike, clips: int | None, seed: int
+) -> pd.DataFrame:
+    """Rows of the manifest, with a seed each: `clips` of the accepted validation clips with crops.
+
+    The same clips whatever the generator. Raises ValueError if there is none.
+    """
+    with open_crops(real_folder) as real:
+        cropped = set(real.index["clip_id"])
+    usable = (manifest["split"] == SPLIT) & (manifest["status"] == "ok")
+    usable = manifest[usable & manifest["clip_id"].isin(cropped)]
+    usable = usable.sort_values("clip_id", ignore_index=True)
+    if usable.empty:
+        raise ValueError(
+            f"{real_folder} holds no accepted clip of the validation split; generators are "
+            "measured on such clips, make its crops from the same manifest"
+        )
+    chosen = np.random.default_rng(seed).permutation(len(usable))[: clips or len(usable)]
+    return usable.iloc[np.sort(chosen)].assign(seed=seed).reset_index(drop=True)
+
+
+def _reconstruct(job: Reconstruction, clip: dict) -> tuple[CropRecord, tuple[float, float] | None]:
+    """The crops of one clip made again, and the seconds of preparing and generating."""
+    path = job.media_root / clip["media"]
+    try:
+        if clip["fps"] != FPS:
+            raise GenerationError(f"{clip['fps']:g} frames a second; {FPS} can be compared")
+        real = read_clip(path, sound=True)
+        check_sound(real.sound[: len(real.frames) * SAMPLE_RATE // FPS])
+        frames, seconds = _generate(job, real, clip)
+        detector = load_detector(**job.detector)
+        made = crop_checked(frames, real.sound, detector, job.crop_parameters, job.min_face_share)
+        true = crop_clip(real.frames, detector, **job.crop_parameters)
+    except (GenerationError, MediaError, CropError) as error:
+        reason = str(error).removeprefix(f"{path}: ").replace(str(path), clip["media"])
+        return CropRecord(clip["clip_id"], clip["label"], None, reason=reason), None
+    quality = made.quality | _distances(made, true, job.crop_parameters)
+    record = CropRecord(
+        clip["clip_id"], clip["label"], made.crops, quality, clip["speaker"],
+        clip["word_start_s"], clip["word_end_s"],
+    )  # fmt: skip
+    return record, seconds
+
+
+def _generate(
+    job: Reconstruction, real: Clip, clip: dict
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """Frames from the first frame and the sound, and the seconds of preparing and generating."""
+    module, model = _model(job.generator, job.model_folder)
+    said = Utterance(
+        real.sound, clip["label"], clip["word_start_s"], clip["word_end_s"],
+        tuple(clip["phonemes"].split()),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        still = os.path.join(folder, "still.png")
+        cv2.imwrite(still, real.frames[0][..., ::-1])
+        start = time.perf_counter()
+        portrait = module.prepare(model, Path(still))
+        prepared = time.perf_counter()
+        made = module.generate(model, portrait, said, len(real.frames), clip["seed"])
+        generated = time.perf_counter()
+    return check_frames(made, len(real.frames)), (prepared - start, generated - prepared)
+
+
+def _distances(made: MouthCrops, true: MouthCrops, parameters: dict) -> dict[str, float]:
+    """Distances of landmarks in crop px; none for the fixed crop, which has no landmarks."""
+    if made.landmarks is None or true.landmarks is None:
+        return {}
+    of_made, of_true = (_in_crop(crops.landmarks, parameters) for crops in (made, true))
+    still = np.repeat(of_true[:1], len(of_true), axis=0)
+    return {
+        f"{prefix}{name}_distance": landmark_distance(points[:, chosen], of_true[:, chosen])
+        for prefix, points in (("", of_made), ("still_", still))
+        for name, chosen in (("landmark", slice(None)), ("mouth", MOUTH))
+    }
+
+
+def _in_crop(landmarks: np.ndarray, parameters: dict) -> np.ndarray:
+    """Landmarks (T, 5, 2) of the frames where they come to lie in the crops, px."""
+    matrices = align(landmarks, parameters["size"], parameters["eye_to_mouth"]).matrices
+    return np.einsum("tij,tnj->tni", matrices[:, :, :2], landmarks) + matrices[:, None, :, 2]
+
+
+def _crashed(clip: dict) -> tuple[CropRecord, None]:
+    reason = "the process that worked on the clip died twice"
+    return CropRecord(clip["clip_id"], clip["label"], None, reason=reason), None
+
+
+@lru_cache(maxsize=1)
+def _model(generator: str, folder: Path) -> tuple[ModuleType, object]:
+    """The generator of this process, one thread each: parallel work is done by processes."""
+    from threadpoolctl import threadpool_limits
+
+    cv2.setNumThreads(1)
+    threadpool_limits(1)
+    module = generator_module(generator)
+    return module, module.load(folder)

@@ -1,0 +1,176 @@
+"""Generators side by side: table, contact sheet and page, from generators/*/measures.json."""
+
+import base64
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import jinja2
+import numpy as np
+import pandas as pd
+
+from visemix.clips.shards import open_crops, read_rejects
+from visemix.evaluation.measure_generator import VERSION
+from visemix.run.atomic import atomic_path
+
+COLUMNS = [
+    "measure", "name", "unit", "better", "generator", "value", "low", "high", "n", "p",
+    "reference", "reference_value", "reference_low", "reference_high", "reference_n",
+]  # fmt: skip
+SHEET_CLIPS, EVERY, LABEL = 6, 2, 18  # clips on a sheet, n-th frames shown, px of a line of text
+
+
+def read_measures(path: str | Path) -> dict:
+    """What measure_generator wrote. FileNotFoundError, or ValueError for another version."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: this generator was not measured; run `snakemake generators` "
+            "or take it out of generators.compared"
+        )
+    found = json.loads(path.read_text())
+    if found.get("version") != VERSION:
+        raise ValueError(
+            f"{path} is of version {found.get('version')}, this code reads {VERSION}; delete it"
+        )
+    return found
+
+
+def table(measured: dict[str, dict]) -> pd.DataFrame:
+    """One row a measure and generator, those of a measure below each other; columns COLUMNS.
+
+    measured: {generator: content of its measures.json}. Values are as there, shares 0..1; what does
+    not exist (an interval of one clip, a reference, sync without an expert) is empty.
+    """
+    rows = []
+    for generator, found in measured.items():
+        for one in found["measures"]:
+            known = one["reference"] or {}
+            rows.append(
+                {"measure": one["key"], "generator": generator, "p": one.get("p")}
+                | {key: one[key] for key in ("name", "unit", "better", "value", "low", "high", "n")}
+                | {"reference": known.get("name", "")}
+                | {f"reference_{key}": known.get(key) for key in ("value", "low", "high", "n")}
+            )
+    order = list(dict.fromkeys(row["measure"] for row in rows))
+    rows.sort(key=lambda row: order.index(row["measure"]))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def shown(value, low, high, n) -> str:
+    """A value with interval and n as text, in three significant digits, or 'not measured'."""
+    if pd.isna(value):
+        return f"not measured, n = {int(n)}"
+    interval = "" if pd.isna(low) else f" [{low:.3g}, {high:.3g}]"
+    return f"{value:.3g}{interval}, n = {int(n)}"
+
+
+def clips_told(generator: str, found: dict) -> str:
+    """How many clips a generator made of those drawn, and why not the others."""
+    reasons = "; ".join(f"{n} x {reason}" for reason, n in found["rejected"].items())
+    return f"{generator}: {found['made']} of {found['drawn']} clips made" + (
+        f", rejected: {reasons}" if reasons else ", none rejected"
+    )
+
+
+def expert_told(found: dict) -> str:
+    """How well the expert of lip synchrony knows its trade; '' without one."""
+    if not (expert := found.get("sync_expert")):
+        return ""
+    return (
+        "The expert of lip synchrony tells windows in sync from others in "
+        f"{100 * expert['validation_accuracy']:.1f}% of {expert['n']} held-out windows (chance "
+        "50%); where that is near chance, its offsets and confidences say nothing."
+    )
+
+
+def to_markdown(rows: pd.DataFrame, measured: dict[str, dict], scale: str) -> str:
+    """The table for people, with what it was measured on."""
+    first = next(iter(measured.values()))
+    lines = [
+        f"### Generators, scale {scale}", "",
+        f"Clips of the validation split ({first['split']}), each made again from its first frame "
+        f"and its sound; {first['why']}. 95% intervals over clips.", "",
+        "| measure | better | generator | value [95% interval] | for comparison |",
+        "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in rows.itertuples():
+        known = ""
+        if row.reference:
+            values = (row.reference_value, row.reference_low, row.reference_high, row.reference_n)
+            known = f"{row.reference}: {shown(*values)}"
+        elif not pd.isna(row.p):
+            known = f"p = {row.p:.2g}"
+        name = f"{row.name} ({row.unit})" if row.unit else row.name
+        value = shown(row.value, row.low, row.high, row.n)
+        lines.append(f"| {name} | {row.better} | {row.generator} | {value} | {known} |")
+    lines += ["", *(f"* {clips_told(*one)}" for one in measured.items())]
+    lines += [f"* {told}"] if (told := expert_told(first)) else []
+    return "\n".join(lines) + "\n"
+
+
+def sheet(made: dict[str, str | Path], real: str | Path, clips: int = SHEET_CLIPS) -> bytes:
+    """PNG: for the first drawn clip of each of some words the real crops and, below, generators'.
+
+    made: {generator: its evaluation set}; real: the real crops. The same clips and frames for every
+    generator, at the same place of the sheet; a rejected clip is an empty row with the reason.
+    """
+    with open_crops(real) as crops:
+        sets = {name: open_crops(folder) for name, folder in made.items()}
+        reasons = {
+            name: read_rejects(folder).set_index("clip_id")["reason"].to_dict()
+            for name, folder in made.items()
+        }
+        first = next(iter(sets))
+        drawn = set(sets[first].index["clip_id"]) | set(reasons[first])
+        chosen = crops.index[crops.index["clip_id"].isin(drawn)].groupby("label").head(1)
+        rows = []
+        for clip in chosen.sort_values("label").head(clips).itertuples():
+            title = f"{clip.label}   {clip.clip_id}"
+            true = crops.read([clip.Index])[0][::EVERY]
+            rows.append(_row(true, f"{title}   real"))
+            for name, crop_set in sets.items():
+                at = np.flatnonzero(crop_set.index["clip_id"] == clip.clip_id)
+                why = (
+                    "" if len(at) else f": rejected, {reasons[name].get(clip.clip_id, 'not drawn')}"
+                )
+                shown_crops = crop_set.read(at)[0][::EVERY] if len(at) else np.zeros_like(true)
+                rows.append(_row(shown_crops, f"{title}   {name}{why}"))
+    for crop_set in sets.values():
+        crop_set.close()
+    width = max(row.shape[1] for row in rows)
+    rows = [np.pad(row, [(0, 0), (0, width - row.shape[1])]) for row in rows]
+    return cv2.imencode(".png", np.vstack(rows))[1].tobytes()
+
+
+def _row(crops: np.ndarray, text: str) -> np.ndarray:
+    """Crops (T, 96, 96) side by side, (LABEL + 96, T * 96), with a line of text above."""
+    row = np.pad(np.hstack(list(crops)), [(LABEL, 0), (0, 0)])
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(row, text, (4, LABEL - 5), font, 0.42, 230, 1, cv2.LINE_AA)
+    return row
+
+
+def write_page(
+    path: str | Path,
+    rows: pd.DataFrame,
+    measured: dict[str, dict],
+    made: dict[str, Path],
+    real: str | Path,
+    scale: str,
+) -> None:
+    """Write the page (HTML, image embedded) of `table` and of a sheet with all generators."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.globals |= {"shown": shown, "clips_told": clips_told, "missing": pd.isna}
+    environment.globals |= {"expert_told": expert_told}
+    template = environment.from_string((files("visemix.report") / "generators.html").read_text())
+    html = template.render(
+        rows=rows.to_dict("records"),
+        measured=measured,
+        first=next(iter(measured.values())),
+        scale=scale,
+        sheet="data:image/png;base64," + base64.b64encode(sheet(made, real)).decode(),
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(html)

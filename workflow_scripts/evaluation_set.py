@@ -1,0 +1,33 @@
+"""A generator makes held-out clips again, each from its first frame and its sound."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from visemix.corpora.manifest import read_manifest
+from visemix.run.gpus import lease_gpus
+from visemix.run.log import log_to
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    lease_gpus(snakemake.resources.gpu)
+    from visemix.generators.evaluation_set import evaluation_set
+
+    weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
+    words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
+    seconds = Path(snakemake.params.seconds)
+    evaluation_set(
+        snakemake.wildcards.generator,
+        read_manifest(snakemake.input.manifest),
+        real_folder=Path(snakemake.input.real).parent,
+        media_root=snakemake.params.root,
+        model_folder=Path(weights).parent if weights else seconds.parent,
+        folder=Path(snakemake.output.manifest).parent,
+        seconds_path=seconds,
+        parameters=snakemake.params.crops,
+        min_face_share=snakemake.params.min_face_share,
+        clips=snakemake.params.clips,
+        seed=snakemake.params.seed,
+        workers=snakemake.threads,
+        pronunciations=words,
+    )

@@ -1,0 +1,26 @@
+"""The measures of all compared generators as one table and one page."""
+
+from pathlib import Path
+
+from visemix.report.generators import read_measures, table, to_markdown, write_page
+from visemix.run.atomic import atomic_path
+from visemix.run.log import log_to
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    corpus, names = snakemake.params.corpus, snakemake.params.compared
+    found = {name: read_measures(f"generators/{corpus}-{name}/measures.json") for name in names}
+    rows = table(found)
+    with atomic_path(snakemake.output.csv) as temporary:
+        rows.to_csv(temporary, index=False)
+    with atomic_path(snakemake.output.markdown) as temporary:
+        temporary.write_text(to_markdown(rows, found, snakemake.params.scale))
+    made = [Path(path).parent for path in snakemake.input.made]
+    write_page(
+        snakemake.output.html,
+        rows,
+        found,
+        dict(zip(names, made, strict=True)),
+        Path(snakemake.input.real).parent,
+        snakemake.params.scale,
+    )
