@@ -63,9 +63,9 @@ rule report:
             f"data/crops/{CORPUS}-{{set}}/manifest.json", set=["train", "val", *cells.TEST_SETS]
         ),
         pose=[f"data/manifests/{CORPUS}-pose.parquet", f"data/pose/{CORPUS}-sheet.png"],
-        synthetic=rules.synthesis.output.manifest,
-        records=rules.synthesis.output.records,
-        excluded=rules.pairs.output.excluded,
+        synthetic=f"data/crops/{CORPUS}-{GENERATOR}/manifest.json",
+        records=f"data/synthesis/{CORPUS}-{GENERATOR}/records.parquet",
+        excluded=f"data/synthesis/{CORPUS}-{GENERATOR}/excluded_portraits.parquet",
     output:
         html="report/index.html",
     log:
