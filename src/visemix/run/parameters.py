@@ -97,11 +97,42 @@ class Synthesis(Section):
         return self
 
 
+class Lam(Section):
+    """See generators.lam.settings and generators.lam.model."""
+
+    channels: Annotated[list[PositiveInt], Field(min_length=1, max_length=5)]
+    image_code: PositiveInt
+    speech_code: PositiveInt
+    rotation_code: PositiveInt
+    speech_channels: PositiveInt
+    speech_layers: PositiveInt
+    discriminator_channels: PositiveInt
+    steps: PositiveInt
+    batch_size: PositiveInt
+    frames: PositiveInt
+    sampled_frames: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0)]
+    sequence_learning_rate: Annotated[float, Field(gt=0)]
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    cosine: bool
+    reconstruction_weight: Annotated[float, Field(ge=0)]
+    image_weight: Annotated[float, Field(ge=0)]
+    sequence_weight: Annotated[float, Field(ge=0)]
+    adversarial_start: Annotated[int, Field(ge=0)]
+    visual_weight: Annotated[float, Field(ge=0)]
+    logits_weight: Annotated[float, Field(ge=0)]
+    validate_every: PositiveInt
+    validation_clips: PositiveInt
+    checkpoint_seconds: Annotated[float, Field(gt=0)]
+
+
 class Generators(Section):
     """What generators are trained with: a section each, see `trained_settings`."""
 
     seed: int
     threads: PositiveInt
+    lip_reader: str
+    lam: Lam
 
 
 class Mixing(Section):

@@ -1,6 +1,7 @@
 """LAM: SynthVSR's speech-driven lip animation, trained here. See model for the paper and readings.
 
-A picture's mouth crop and a sound give mouth crops, which are pasted into the picture.
+A picture's mouth crop and a sound give mouth crops, which are pasted into the picture. This module
+is LAM-Baseline; those trained with a VSR perceptual loss as well are the modules v, l and vl.
 """
 
 from dataclasses import dataclass
@@ -9,65 +10,77 @@ from pathlib import Path
 
 import numpy as np
 
+from visemix.faces.retinaface import RetinaFace
+from visemix.generators.contract import Utterance
+from visemix.generators.crop_space import CropPortrait, paste, prepare_crop
+from visemix.generators.pictures import read_picture
 from visemix.run.provenance import code_digest
 
 TRAINED = True
-_CODE = ("generators.lam.model", "generators.lam.weights", "generators.speech_windows",
-         "generators.crop_space", "generators.pictures", "faces")  # fmt: skip
+SAMPLES_PER_FRAME = 640
+_CODE = ("generators.lam", "generators.speech_windows", "generators.crop_space",
+         "generators.pictures")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Model:
     """What a process needs to make clips."""
 
-    animator: object  # lam.weights.Animator
-    detector: object  # faces.retinaface.RetinaFace
+    animator: object  # weights.Animator
+    detector: RetinaFace
 
 
 @cache
 def version() -> str:
-    """Digest of the code that, with the weights, decides the pixels."""
-    return code_digest("generators.lam", *_CODE)
+    """Digest of the code that decides the pixels, besides the weights."""
+    return code_digest(*_CODE)
 
 
-def train(*arguments, **options) -> dict:
-    """See training.train."""
-    from visemix.generators.lam.training import train
+def train(
+    data,
+    held_out,
+    settings: dict,
+    folder: Path,
+    seed: int,
+    device: str = "cpu",
+    vsr_run_folder: Path | None = None,
+    configuration: str = "baseline",
+) -> dict:
+    """Train the networks; see training.train. The baseline takes no `vsr_run_folder`."""
+    from visemix.generators.lam import training
 
-    return train(*arguments, **options)
+    settings = {**settings, "configuration": configuration}
+    return training.train(data, held_out, settings, folder, seed, device, vsr_run_folder)
 
 
 def build(folder: Path, workers: int = 1) -> None:
-    """Nothing: the training made what processes share."""
+    """Nothing is shared besides the weights."""
 
 
 def load(folder: Path) -> Model:
-    """The trained network in `folder` and a face detector. FileNotFoundError before training."""
-    from visemix.faces.retinaface import RetinaFace
+    """The trained network and a face detector. Raises FileNotFoundError before `train`."""
+    import torch
+
     from visemix.generators.lam.weights import load_weights
 
+    torch.set_num_threads(1)  # parallel work is done by processes
     return Model(load_weights(folder), RetinaFace(threads=1))
 
 
-def prepare(model: Model, picture: Path):
+def prepare(model: Model, picture: Path) -> CropPortrait:
     """The picture and its mouth crop. Raises GenerationError if it shows no usable face."""
-    from visemix.generators.crop_space import prepare_crop
-    from visemix.generators.pictures import read_picture
-
     return prepare_crop(read_picture(picture), model.detector, model.animator.eye_to_mouth)
 
 
-def generate(model: Model, portrait, sound: np.ndarray, n_frames: int, seed: int) -> np.ndarray:
-    """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of the portrait speaking sound (N,) int16.
+def generate(
+    model: Model, portrait: CropPortrait, utterance: Utterance, n_frames: int, seed: int
+) -> np.ndarray:
+    """Frames (n_frames, H, W, 3) uint8 RGB of the portrait speaking, its head still.
 
-    16 kHz mono, cut or padded with silence to the frames' length. Nothing is drawn at random, so
-    that the seed changes nothing. Raises GenerationError for a silent sound.
+    The sound is cut, or padded with silence, to the frames' length. Nothing is drawn at random, so
+    that the seed changes nothing.
     """
-    from visemix.generators.checks import check_sound
-    from visemix.generators.crop_space import paste
-
-    check_sound(sound)
-    length = n_frames * 640
-    sound = np.pad(sound[:length], (0, max(0, length - len(sound))))
-    check_sound(sound)
+    length = n_frames * SAMPLES_PER_FRAME
+    sound = utterance.sound[:length]
+    sound = np.pad(sound, (0, length - len(sound)))
     return paste(portrait, model.animator.make(portrait.crop[None], sound[None])[0])

@@ -135,13 +135,14 @@ class SpeechEncoder(nn.Module):
                 nn.Conv1d(2 * channels, 2 * channels, 4),  # 1
             ]
         )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(c.out_channels) for c in self.convolutions)
         self.gru = nn.GRU(2 * channels, code, layers, batch_first=True)
         _initialise(self)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         x = windows.flatten(0, 1)  # (B T, 80, 16)
-        for layer in self.convolutions:
-            x = _active(layer(x))
+        for layer, norm in zip(self.convolutions, self.norms, strict=True):
+            x = _active(norm(layer(x)))
         return self.gru(x.view(*windows.shape[:2], -1))[0]
 
 
