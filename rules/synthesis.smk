@@ -44,6 +44,7 @@ rule synthesis:
         index=f"data/crops/{CORPUS}-{{generator}}/index.parquet",
         rejects=f"data/crops/{CORPUS}-{{generator}}/rejects.parquet",
         records=f"data/synthesis/{CORPUS}-{{generator}}/records.parquet",
+        lag=f"data/synthesis/{CORPUS}-{{generator}}/lag.json",
     log:
         "logs/synthesis/{generator}.log",
     benchmark:

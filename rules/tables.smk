@@ -65,6 +65,7 @@ rule report:
         pose=[f"data/manifests/{CORPUS}-pose.parquet", f"data/pose/{CORPUS}-sheet.png"],
         synthetic=f"data/crops/{CORPUS}-{GENERATOR}/manifest.json",
         records=f"data/synthesis/{CORPUS}-{GENERATOR}/records.parquet",
+        lag=f"data/synthesis/{CORPUS}-{GENERATOR}/lag.json",
         excluded=f"data/synthesis/{CORPUS}-{GENERATOR}/excluded_portraits.parquet",
     output:
         html="report/index.html",
@@ -74,7 +75,7 @@ rule report:
         "logs/report.tsv"
     params:
         parameters=PARAMETERS,
-        code=code_digest("report", "papers"),
+        code=code_digest("report", "papers", "generators.lag"),
     script:
         SCRIPTS / "report.py"
 

@@ -2,11 +2,13 @@
 
 GENERATORS = {
     "portrait": "visemix.generators.portrait",
+    "viseme": "visemix.generators.viseme",
     "lam": "visemix.generators.lam",
     "lam-v": "visemix.generators.lam.v",
     "lam-l": "visemix.generators.lam.l",
     "lam-vl": "visemix.generators.lam.vl",
 }
 LIP_READER_JUDGED = frozenset({"lam-v", "lam-l", "lam-vl"})  # of them: need a trained recogniser
-TRAINED: frozenset[str] = LIP_READER_JUDGED | {"lam"}  # of them: learn from the training split before they work
-TEXT_DRIVEN: frozenset[str] = frozenset()  # of them: need the phonemes of a clip's word
+# of them: learn from the training split before they work
+TRAINED: frozenset[str] = frozenset({"lam"}) | LIP_READER_JUDGED
+TEXT_DRIVEN = frozenset({"viseme"})  # of them: need the phonemes of a clip's word

@@ -37,6 +37,7 @@ from itertools import groupby
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -47,12 +48,17 @@ from visemix.generators.checks import (
     GenerationError,
     check_crops,
     check_frames,
+    check_repeats,
     check_sound,
+    check_stuck,
     mouth_motion,
 )
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
+
+if TYPE_CHECKING:
+    from visemix.faces.crops import MouthCrops
 
 __all__ = ["GENERATORS", "GenerationError", "check_crops", "check_frames", "mouth_motion"]
 
@@ -63,6 +69,7 @@ WEIGHTS = "weights.safetensors"  # of a trained generator, in its folder
 STATUSES = ("accepted", "rejected")
 # what decides the crops besides the generator
 _CODE = ("generators.contract", "generators.checks", "faces", "media")
+LAG = "lag.json"  # beside the records
 _LITTER = "working-"
 
 
@@ -132,11 +139,12 @@ def synthesise_set(
     set's index carries the source clip's label and word times, and the portrait as speaker. Equal
     input gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
     `records_path` (parquet) gets a row a clip without its `seconds`, which no two runs share: those
-    are appended, as clips are made, to `seconds.csv` beside it. Raises LeakError (see pairing) if a
-    pair is not allowed, ValueError for unknown parameters, FileNotFoundError for missing folders or
-    weights.
+    are appended, as clips are made, to `seconds.csv` beside it. `lag.json` beside it says whether
+    mouths and sounds run in step (see lag). Raises LeakError (see pairing) if a pair is not
+    allowed, ValueError for unknown parameters, FileNotFoundError for missing folders or weights.
     """
     from visemix.faces.crops import crop_clip
+    from visemix.generators.lag import write_lag
     from visemix.generators.pairing import check_pairs
 
     parameters = dict(parameters or {})
@@ -178,6 +186,7 @@ def synthesise_set(
     recorded |= {"min_face_share": min_face_share, "code": code_digest(*_CODE)}
     build_crops(folder, plan, make, recorded, clips_per_shard)
     write_records(plan, folder, records_path)
+    write_lag(folder, plan, media_root, shared / LAG)
 
 
 def write_records(plan: pd.DataFrame, folder: str | PathLike, path: str | PathLike) -> None:
@@ -281,6 +290,8 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
         frames = check_frames(made, task.n_frames)
         mouth = crop_clip(frames, _detector(), **job.crop_parameters)
         check_crops(mouth.crops, mouth.quality, task.n_frames, job.min_face_share)
+        check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
+        check_stuck(mouth.crops, sound)
     except (GenerationError, MediaError, CropError) as error:
         made = rejected(task, str(error).removeprefix(f"{media}: "))
         crops, quality, record = None, {}, made.record
@@ -288,6 +299,13 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
         crops, quality = mouth.crops, mouth.quality
         record = replace(rejected(task, "").record, status="accepted")
     return Generated(replace(record, seconds=time.process_time() - start), crops, quality)
+
+
+def _top_of_mouth(mouth: "MouthCrops") -> int:
+    """The row of the frames above which nothing speaks: the highest place of the nose's tip."""
+    from visemix.faces.alignment import FIXED_CROP
+
+    return FIXED_CROP[0].start if mouth.landmarks is None else int(mouth.landmarks[:, 2, 1].min())
 
 
 def rejected(task: Task, reason: str) -> Generated:
