@@ -126,6 +126,36 @@ class Lam(Section):
     checkpoint_seconds: Annotated[float, Field(gt=0)]
 
 
+class Wav2Lip(Section):
+    """See generators.wav2lip.config."""
+
+    size: Literal[24, 48, 96]
+    width: PositiveInt
+    expert_width: PositiveInt
+    critic_width: PositiveInt
+    hidden_from: Annotated[int, Field(ge=0, le=48, multiple_of=4)]
+    expert_steps: PositiveInt
+    expert_batch_size: Annotated[int, Field(ge=2)]
+    expert_learning_rate: Annotated[float, Field(gt=0)]
+    steps: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0)]
+    sync_weight: Share
+    sync_threshold: Annotated[float, Field(ge=0)]
+    gan_weight: Share
+    validate_every: PositiveInt
+    checkpoint_seconds: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def weights_leave_room(self):
+        if self.sync_weight + self.gan_weight >= 1:
+            raise ValueError(
+                f"generators.wav2lip.sync_weight + gan_weight = "
+                f"{self.sync_weight + self.gan_weight:g}; keep the sum below 1"
+            )
+        return self
+
+
 class Generators(Section):
     """What generators are trained with: a section each, see `trained_settings`."""
 
@@ -133,6 +163,7 @@ class Generators(Section):
     threads: PositiveInt
     lip_reader: str
     lam: Lam
+    wav2lip: Wav2Lip
 
 
 class Mixing(Section):

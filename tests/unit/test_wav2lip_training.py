@@ -1,0 +1,246 @@
+"""What training Wav2Lip promises: it learns, a kill does not show, the folder tells everything."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from threadpoolctl import threadpool_limits
+from toy_talkers import ToyTalkers
+
+from visemix.generators import wav2lip
+from visemix.generators.wav2lip import gan
+from visemix.generators.wav2lip.measures import speak
+from visemix.generators.wav2lip.syncnet import load_syncnet, sync_confidence, train_syncnet
+from visemix.generators.wav2lip.training import load_generator
+from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
+
+SETTINGS = {
+    "size": 24, "width": 4, "expert_width": 4, "critic_width": 2, "hidden_from": 24,
+    "expert_steps": 200, "expert_batch_size": 32, "expert_learning_rate": 3e-3,
+    "steps": 120, "batch_size": 4, "learning_rate": 3e-3, "validate_every": 40, "threads": 1,
+}  # fmt: skip
+SHORT = SETTINGS | {"expert_steps": 30, "steps": 30, "validate_every": 10}
+FILES = ("expert.safetensors", "expert.csv", "weights.safetensors", "history.csv")
+talkers = partial(ToyTalkers, frames=29)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wav2lip")
+    return folder, wav2lip.train(talkers(48), talkers(16, seed=1), SETTINGS, folder, seed=0)
+
+
+def short_run(folder: Path, module=wav2lip, seed: int = 0, **changes) -> dict:
+    return module.train(talkers(12), talkers(4, seed=1), SHORT | changes, folder, seed=seed)
+
+
+def history_of(folder: Path) -> list[dict]:
+    with open(folder / "history.csv") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    return folder, short_run(folder)
+
+
+def test_the_expert_finds_shifts_of_people_it_has_not_seen(finished):
+    expert, strangers = load_syncnet(finished[0]), talkers(24, seed=2)
+    found = {}
+    for shift in (-3, -2, 0, 2, 3):
+        sounds = np.roll(strangers.sounds(np.arange(24)), shift * 640, axis=1)
+        pairs = zip(strangers.crops(np.arange(24)), sounds, strict=True)
+        offsets = np.array([sync_confidence(expert, *pair)[0] for pair in pairs])
+        found[shift] = np.mean(abs(offsets - shift) <= 1)
+    assert min(found.values()) > 0.5, found  # chance: 3 of 31 offsets
+
+
+def test_the_expert_is_surer_of_real_pairs_than_of_strange_sounds(finished):
+    expert, strangers = load_syncnet(finished[0]), talkers(24, seed=2)
+    crops, sounds = strangers.crops(np.arange(24)), strangers.sounds(np.arange(24))
+    own = [sync_confidence(expert, *pair)[1] for pair in zip(crops, sounds, strict=True)]
+    other = [sync_confidence(expert, *p)[1] for p in zip(crops, sounds[::-1], strict=True)]
+    assert np.mean(own) > np.mean(other)
+
+
+def test_the_generator_gets_better_than_it_began(finished):
+    _, record = finished
+    before, after = record["before"], record["after"]
+    assert before["clips"] == after["clips"] == 16
+    assert after["psnr"] > before["psnr"] + 3
+    assert after["psnr"] > after["still_psnr"]  # better than not to move at all
+    assert after["ssim"] > before["ssim"]
+    assert after["in_sync"] > before["in_sync"]
+
+
+def test_louder_is_wider(finished):
+    """What the toy corpus teaches: the darker the middle, the wider the mouth."""
+    generator, _ = load_generator(finished[0])
+    strangers = talkers(8, seed=3)
+    shut = speak(generator, strangers.crops([0])[0, 0], np.full(29 * 640, 1, np.int16), 29)
+    noise = np.random.default_rng(0).normal(0, 4500, 29 * 640).astype(np.int16)
+    wide = speak(generator, strangers.crops([0])[0, 0], noise, 29)
+    assert wide[5:-5, 64:76, 40:56].mean() < shut[5:-5, 64:76, 40:56].mean() - 15
+
+
+def test_identity_comes_from_the_reference(finished):
+    """The same sound on several stills: each result is most like the still that it was made of."""
+    generator, _ = load_generator(finished[0])
+    strangers = talkers(8, seed=4)
+    order = np.argsort(strangers.skin)[[0, 3, 7]]  # dark, middle, light
+    stills = strangers.crops(order)[:, 0]
+    sound = strangers.sounds([0])[0]
+    cheek = np.s_[..., 72:92, 4:16]  # hidden from the generator in the masked crop
+    made = [speak(generator, still, sound, 29)[cheek].mean() for still in stills]
+    distances = abs(np.array(made)[:, None] - stills[cheek].mean((1, 2)))
+    assert distances.argmin(1).tolist() == [0, 1, 2]
+
+
+def test_the_folder_tells_everything(reference):
+    folder, record = reference
+    assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(record))
+    assert record["generator"] == "wav2lip"
+    assert (record["clips"], record["held_out_clips"]) == (12, 4)
+    assert set(record["digests"]) == {"training", "held_out", "expert", "weights", "code"}
+    assert record["device"] == "cpu"
+    assert record["threads"] == 1
+    assert record["seconds"] > 0
+    assert not list(folder.glob(f"*.resume/{FILE_NAME}"))
+    rows = history_of(folder)
+    assert [row["step"] for row in rows] == ["10", "20", "30"]
+    assert set(rows[0]) == {"step", "l1", "sync", "held_out_l1", "held_out_sync", "sync_weight"}
+    _, eye_to_mouth = load_generator(folder)
+    assert eye_to_mouth == 64.0
+
+
+def test_the_expert_takes_part_once_the_generator_is_good_enough(tmp_path):
+    """With the threshold out of reach its weight stays 0; within reach it is on from then on."""
+    for threshold, expected in ((0.0, "0.0"), (1e9, "0.03")):
+        folder = tmp_path / str(threshold)
+        short_run(folder, sync_threshold=threshold)
+        weights = [row["sync_weight"] for row in history_of(folder)]
+        assert weights == [expected] * 3
+
+
+def test_only_the_gan_variant_has_a_discriminator(reference, tmp_path):
+    folder, _ = reference
+    record = short_run(tmp_path, gan)
+    assert record["generator"] == "wav2lip-gan"
+    rows = history_of(tmp_path)
+    assert {"adversarial", "critic"} < set(rows[0])
+    weights = load_file(folder / "weights.safetensors"), load_file(tmp_path / "weights.safetensors")
+    assert set(weights[0]) == set(weights[1])  # the same generator
+    assert any((weights[0][name] != weights[1][name]).any() for name in weights[0])
+    # and the expert, which knows nothing of it, is the same
+    assert (folder / FILES[0]).read_bytes() == (tmp_path / FILES[0]).read_bytes()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(reference, tmp_path):
+    folder, _ = reference
+    torch.randn(3)  # the global state of torch must not matter
+    short_run(tmp_path / "again", checkpoint_seconds=0.0)
+    short_run(tmp_path / "other", seed=1)
+    for name in FILES:
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads(1)
+import test_wav2lip_training
+from visemix.generators.wav2lip import gan
+test_wav2lip_training.short_run(Path(sys.argv[1]), gan, checkpoint_seconds=0.0)
+"""
+
+
+def start(folder: Path) -> subprocess.Popen:
+    code = CHILD.format(tests=str(Path(__file__).parent))
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def wait_for(path: Path, child: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 300
+    while not path.exists():
+        assert child.poll() is None, child.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_killed_in_both_phases_and_started_again(tmp_path):
+    """SIGKILL while the expert learns, SIGTERM while the generator does: the result is the same."""
+    short_run(tmp_path / "whole", gan)
+    folder = tmp_path / "killed"
+    child = start(folder)
+    wait_for(folder / "expert.resume" / FILE_NAME, child)
+    child.kill()
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert not (folder / "expert.json").exists()
+    child = start(folder)
+    wait_for(folder / "generator.resume" / FILE_NAME, child)
+    child.terminate()
+    _, errors = child.communicate(timeout=300)
+    assert child.returncode == EXIT_STOPPED, errors
+    assert not (folder / "generator.json").exists()
+    record = short_run(folder, gan)
+    assert record["resumed_at_step"] > 0
+    assert record["expert"]["resumed_at_step"] > 0
+    for name in FILES:
+        assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_finished_expert_is_not_trained_again(reference, tmp_path):
+    folder, _ = reference
+    time_of_weights = (folder / FILES[0]).stat().st_mtime_ns
+    again = train_syncnet(talkers(12), talkers(4, seed=1), SHORT, folder, seed=0)
+    assert again == json.loads((folder / "expert.json").read_text())
+    assert (folder / FILES[0]).stat().st_mtime_ns == time_of_weights
+
+
+def test_weights_that_are_missing_or_something_else(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train the generator first"):
+        wav2lip.load(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match="delete and train it"):
+        wav2lip.load(tmp_path)
+
+
+def test_a_loss_that_is_not_finite_says_so(tmp_path):
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        short_run(tmp_path, learning_rate=1e30)
+
+
+def test_version_is_a_digest_of_the_code():
+    assert wav2lip.version() == gan.version()
+    assert len(wav2lip.version()) == 16
+    assert all(module.TRAINED for module in (wav2lip, gan))
