@@ -106,7 +106,9 @@ def test_a_frame_is_driven_by_its_window_and_those_before_it():
 @given(
     st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.sampled_from([1, 3]), st.booleans()
 )
-def test_modulated_convolution_is_the_one_with_a_kernel_for_each_sample(n, a, b, kernel, demodulate):
+def test_modulated_convolution_is_the_one_with_a_kernel_for_each_sample(
+    n, a, b, kernel, demodulate
+):
     torch.manual_seed(n + 10 * a + 100 * b)
     layer = ModulatedConvolution(a, b, kernel, 7, demodulate).double()
     torch.nn.init.normal_(layer.bias)

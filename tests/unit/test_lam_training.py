@@ -22,14 +22,14 @@ from visemix.generators.lam.losses import CONFIGURATIONS, LipReaderLoss
 from visemix.generators.lam.measures import MAX_LAG, measure, movement_correlation
 from visemix.generators.lam.model import ImageDiscriminator, Lam, SequenceDiscriminator
 from visemix.generators.lam.settings import LamTraining, split_settings
-from visemix.generators.lam.training import (
-    _optimisers,
+from visemix.generators.lam.step import (
     generator_losses,
     loss_weights,
+    make_optimisers,
     read_batch,
-    train,
     update,
 )
+from visemix.generators.lam.training import train
 from visemix.generators.lam.weights import load_weights
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
@@ -84,7 +84,7 @@ def parts(**changes):
         }
     )
     batch = read_batch(ToySpeech(40), training, 0, 0, CPU)
-    return networks, _optimisers(networks, training), batch, training
+    return networks, make_optimisers(networks, training), batch, training
 
 
 def test_it_learns_to_open_the_mouth_with_the_sound(finished):

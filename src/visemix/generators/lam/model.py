@@ -19,6 +19,7 @@ Pictures are grey levels in [-1, 1], 96 x 96.
 """
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -109,8 +110,7 @@ class ImageEncoder(nn.Module):
         stride = SIDE // (COARSEST << (len(channels) - 1))
         self.stem = nn.Conv2d(1, finest_first[0], 2 * stride + 1, stride, stride)
         self.down = nn.ModuleList(
-            nn.Conv2d(wide, narrow, 4, 2, 1)
-            for wide, narrow in zip(finest_first, finest_first[1:], strict=False)
+            nn.Conv2d(wide, narrow, 4, 2, 1) for wide, narrow in pairwise(finest_first)
         )
         self.code = nn.Linear(channels[0] * COARSEST**2, code)
         _initialise(self)
@@ -207,14 +207,12 @@ class ModulatedConvolution(nn.Module):
 
 
 class ImageDiscriminator(nn.Module):
-    """D_img: frames and their clips' first frames, both (N, 96, 96) -> logits (N,), high if real."""
+    """D_img: frames and their clips' first frames, both (N, 96, 96) -> logits (N,), high: real."""
 
     def __init__(self, channels: int):
         super().__init__()
         widths = [2, *(channels << i for i in range(4))]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths))
         self.out = nn.Linear(widths[-1] * COARSEST**2, 1)
         _initialise(self)
 
@@ -232,8 +230,7 @@ class SequenceDiscriminator(nn.Module):
         super().__init__()
         widths = [1, *(channels << i for i in range(4))]
         self.convolutions = nn.ModuleList(
-            nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), 1)
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), 1) for a, b in pairwise(widths)
         )
         self.gru = nn.GRU(widths[-1], widths[-1], batch_first=True)
         self.out = nn.Linear(widths[-1], 1)
