@@ -137,13 +137,14 @@ class SpeechEncoder(nn.Module):
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(c.out_channels) for c in self.convolutions)
         self.gru = nn.GRU(2 * channels, code, layers, batch_first=True)
+        self.size = nn.LayerNorm(code)  # a GRU's states start small: as large as the other codes
         _initialise(self)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         x = windows.flatten(0, 1)  # (B T, 80, 16)
         for layer, norm in zip(self.convolutions, self.norms, strict=True):
             x = _active(norm(layer(x)))
-        return self.gru(x.view(*windows.shape[:2], -1))[0]
+        return self.size(self.gru(x.view(*windows.shape[:2], -1))[0])
 
 
 class Decoder(nn.Module):
