@@ -338,3 +338,4 @@ def test_the_settings_of_every_scale_fit(scale):
         assert training.sequence_learning_rate == 1e-5
         assert training.frames == 75
         assert training.batch_size == 96
+        assert training.adversarial_start == 0
