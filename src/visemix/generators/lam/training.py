@@ -29,6 +29,7 @@ from visemix.generators.paired_clips import PairedClips
 from visemix.run.atomic import sha256_bytes, sha256_file, write_json
 from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
+from visemix.training.run_folder import WEIGHTS as READER
 from visemix.training.run_folder import write_history
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
@@ -172,6 +173,8 @@ def _check_arguments(data, training: LamTraining, vsr_run_folder, rotations) -> 
             f"configuration {training.configuration} and vsr_run_folder {vsr_run_folder}: V, L and "
             "VL need the run of a lip reader, baseline takes none"
         )
+    if vsr_run_folder is not None and not (path := Path(vsr_run_folder) / READER).is_file():
+        raise FileNotFoundError(f"{path} does not exist; train this run first")
     if rotations is not None and len(rotations) != len(data):
         raise ValueError(f"rotations of {len(rotations)} clips are given for {len(data)} clips")
 
@@ -181,7 +184,7 @@ def _digests(data, held_out, vsr_run_folder, rotations) -> dict[str, str]:
     digests = {f"data_{name}": value for name, value in data.digests.items()}
     digests |= {f"held_out_{name}": value for name, value in held_out.digests.items()}
     if vsr_run_folder is not None:
-        digests["vsr_weights"] = sha256_file(Path(vsr_run_folder) / "model.safetensors")
+        digests["vsr_weights"] = sha256_file(Path(vsr_run_folder) / READER)
     if rotations is not None:
         digests["rotations"] = sha256_bytes(np.ascontiguousarray(rotations))
     return digests
