@@ -30,7 +30,7 @@ def network(config: LamConfig = SMALL, seed: int = 0) -> Lam:
     made = Lam(config)
     for layer in made.decoder.grey:
         torch.nn.init.normal_(layer.weight, std=0.1)
-    return made
+    return made.eval()
 
 
 def inputs(batch: int = 2, frames: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
