@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from visemix.evaluation import MIXED, OBSERVER
-from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
+from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.generators.external import settings_of
 from visemix.papers import cells
 from visemix.run.parameters import resolve_parameters, trained_settings

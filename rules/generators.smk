@@ -24,6 +24,11 @@ rule train_generator:
     input:
         crops=expand(f"data/crops/{CORPUS}-{{split}}/manifest.json", split=["train", "val"]),
         sounds=expand(f"data/sounds/{CORPUS}-{{split}}/index.parquet", split=["train", "val"]),
+        lip_reader=lambda wildcards: (
+            f"runs/{PARAMETERS['generators']['lip_reader']}/seed-{PARAMETERS['seeds'][0]}/training.json"
+            if wildcards.generator in LIP_READER_JUDGED
+            else []
+        ),
     output:
         weights=f"data/generators/{CORPUS}-{{generator}}/weights.safetensors",
         history=f"data/generators/{CORPUS}-{{generator}}/history.csv",

@@ -16,6 +16,7 @@ if __name__ == "__main__":
         open_paired(Path(crops).parent, Path(sounds).parent)
         for crops, sounds in zip(snakemake.input.crops, snakemake.input.sounds, strict=True)
     )
+    reader = snakemake.input.get("lip_reader")
     generator_module(snakemake.wildcards.generator).train(
         data,
         held_out,
@@ -23,4 +24,5 @@ if __name__ == "__main__":
         folder=Path(snakemake.output.weights).parent,
         seed=snakemake.params.seed,
         device=device_name(),
+        **({"vsr_run_folder": Path(reader).parent} if reader else {}),
     )

@@ -151,6 +151,17 @@ def centre_crop(
     return (frames - level) / settings.std
 
 
+def centre_crop_unit(
+    clips: torch.Tensor, settings: Augmentation, input_size: int = CROP
+) -> torch.Tensor:
+    """As `centre_crop`, for clips float (B, T, H, W) in [0, 1] that gradients flow back to."""
+    side = clips.shape[-1]
+    weights = _placed(_area_weights(input_size), np.full(1, (side - CROP) // 2), side)[0]
+    weights = torch.from_numpy(weights).to(clips.device)
+    frames, level = _centred(weights @ clips @ weights.T, settings)
+    return (frames - level) / settings.std
+
+
 def _centred(frames: torch.Tensor, settings: Augmentation) -> tuple[torch.Tensor, float]:
     """Frames without their clip's mean frame if so set, and the grey level still to subtract."""
     if settings.subtract_mean_frame:

@@ -8,7 +8,12 @@ GENERATORS = {
     **EXTERNAL,
     "wav2lip": "visemix.generators.wav2lip",
     "wav2lip-gan": "visemix.generators.wav2lip.gan",
+    "lam": "visemix.generators.lam",
+    "lam-v": "visemix.generators.lam.v",
+    "lam-l": "visemix.generators.lam.l",
+    "lam-vl": "visemix.generators.lam.vl",
 }
+LIP_READER_JUDGED = frozenset({"lam-v", "lam-l", "lam-vl"})  # of them: need a trained recogniser
 # of them: learn from the training split before they work
-TRAINED: frozenset[str] = frozenset({"wav2lip", "wav2lip-gan"})
+TRAINED: frozenset[str] = frozenset({"wav2lip", "wav2lip-gan", "lam"}) | LIP_READER_JUDGED
 TEXT_DRIVEN = frozenset({"viseme"})  # of them: need the phonemes of a clip's word

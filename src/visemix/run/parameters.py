@@ -126,6 +126,35 @@ class External(Section):
     jobs: PositiveInt = 1
 
 
+class Lam(Section):
+    """See generators.lam.settings and generators.lam.model."""
+
+    channels: Annotated[list[PositiveInt], Field(min_length=1, max_length=5)]
+    image_code: PositiveInt
+    speech_code: PositiveInt
+    rotation_code: PositiveInt
+    speech_channels: PositiveInt
+    speech_layers: PositiveInt
+    discriminator_channels: PositiveInt
+    steps: PositiveInt
+    batch_size: PositiveInt
+    frames: PositiveInt
+    sampled_frames: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0)]
+    sequence_learning_rate: Annotated[float, Field(gt=0)]
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    cosine: bool
+    reconstruction_weight: Annotated[float, Field(ge=0)]
+    image_weight: Annotated[float, Field(ge=0)]
+    sequence_weight: Annotated[float, Field(ge=0)]
+    adversarial_start: Annotated[int, Field(ge=0)]
+    visual_weight: Annotated[float, Field(ge=0)]
+    logits_weight: Annotated[float, Field(ge=0)]
+    validate_every: PositiveInt
+    validation_clips: PositiveInt
+    checkpoint_seconds: Annotated[float, Field(gt=0)]
+
+
 class Wav2Lip(Section):
     """See generators.wav2lip.config."""
 
@@ -164,6 +193,8 @@ class Generators(Section):
     evaluation_clips: PositiveInt | None
     seed: int
     threads: PositiveInt
+    lip_reader: str
+    lam: Lam
     wav2lip: Wav2Lip
 
 

@@ -1,0 +1,10 @@
+"""LAM with the VSR perceptual loss on logits (LAM-LRS3-VSR-L); see the package."""
+
+from functools import partial
+
+from visemix.generators import lam
+from visemix.generators.lam import TRAINED, build, generate, load, prepare, version
+
+__all__ = ["TRAINED", "build", "generate", "load", "prepare", "train", "version"]
+
+train = partial(lam.train, configuration="L")

@@ -1,0 +1,91 @@
+"""What a trained LAM is measured by, on clips of speakers that it has not seen.
+
+Every clip is made anew from its first frame and its sound; that frame is not counted.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from visemix.generators.paired_clips import PairedClips
+
+MAX_LAG = 5  # frames: how far a movement is moved to see where it fits best
+MOUTH = slice(24, 72)  # rows and columns of the crop's middle half
+
+
+def measure(
+    make: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    held_out: PairedClips,
+    clips: int,
+    batch_size: int = 8,
+) -> dict[str, float]:
+    """PSNR, SSIM and synchrony of the clips that make(first frames, sounds) gives.
+
+    `clips` rows of held_out, spread evenly; all where there are no more. Returns
+
+    * n: number of clips;
+    * psnr (dB), ssim: means over clips of torchmetrics' values, grey levels in 0..255;
+    * still_psnr, still_ssim: of the first frame repeated, which has to be beaten;
+    * movement: mean over clips of `movement_correlation`, 0 for a still;
+    * in_sync: share of clips whose movement fits best within one frame of where it should be;
+    * movement_other_sound: as movement, with the next clip's sound in place of the clip's own.
+    """
+    from torchmetrics.functional.image import (
+        peak_signal_noise_ratio,
+        structural_similarity_index_measure,
+    )
+
+    rows = np.unique(np.linspace(0, len(held_out) - 1, min(clips, len(held_out))).round())
+    rows = rows.astype(np.int64)
+    values = []
+    for at in range(0, len(rows), batch_size):
+        chosen = rows[at : at + batch_size]
+        others = rows[(np.arange(at, at + len(chosen)) + 1) % len(rows)]
+        real = held_out.crops(chosen)
+        first = real[:, 0]
+        made = make(first, held_out.sounds(chosen))
+        other = make(first, held_out.sounds(others))
+        for clip, own, wrong in zip(real, made, other, strict=True):
+            truth, still = _images(clip[1:]), _images(np.repeat(clip[:1], len(clip) - 1, 0))
+            image = _images(own[1:])
+            lags = movement_correlation(clip, own)
+            values.append(
+                {
+                    "psnr": peak_signal_noise_ratio(image, truth, data_range=255.0),
+                    "ssim": structural_similarity_index_measure(image, truth, data_range=255.0),
+                    "still_psnr": peak_signal_noise_ratio(still, truth, data_range=255.0),
+                    "still_ssim": structural_similarity_index_measure(
+                        still, truth, data_range=255.0
+                    ),
+                    "movement": lags[MAX_LAG],
+                    "in_sync": lags.any() and abs(int(lags.argmax()) - MAX_LAG) <= 1,
+                    "movement_other_sound": movement_correlation(clip, wrong)[MAX_LAG],
+                }
+            )
+    means = {name: float(np.mean([float(v[name]) for v in values])) for name in values[0]}
+    return {"n": len(values), **means}
+
+
+def movement_correlation(real: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """Correlation (2 MAX_LAG + 1,) of the mouths' movement in two clips (T, 96, 96) uint8 by lag.
+
+    Movement is the crop's middle half less its mean over time; its correlation, over all pixels
+    and frames, is 0 where one of the two does not move. At entry MAX_LAG + k, frame t of `made`
+    is held against frame t - k of `real`: a made clip that is k frames late has its maximum there.
+    """
+    frames = min(len(real), len(made))
+    correlations = np.zeros(2 * MAX_LAG + 1)
+    for lag in range(-min(MAX_LAG, frames - 2), min(MAX_LAG, frames - 2) + 1):
+        a = real[max(0, -lag) : frames - max(0, lag), MOUTH, MOUTH].astype(np.float64)
+        b = made[max(0, lag) : frames - max(0, -lag), MOUTH, MOUTH].astype(np.float64)
+        a, b = a - a.mean(0), b - b.mean(0)
+        power = (a**2).sum() * (b**2).sum()
+        if power > 0:
+            correlations[MAX_LAG + lag] = (a * b).sum() / power**0.5
+    return correlations
+
+
+def _images(crops: np.ndarray) -> torch.Tensor:
+    """(T, 96, 96) uint8 as (T, 1, 96, 96) float."""
+    return torch.from_numpy(crops[:, None].astype(np.float32))

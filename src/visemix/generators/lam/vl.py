@@ -1,0 +1,10 @@
+"""LAM with both terms of the VSR perceptual loss (LAM-LRS3-VSR-VL); see the package."""
+
+from functools import partial
+
+from visemix.generators import lam
+from visemix.generators.lam import TRAINED, build, generate, load, prepare, version
+
+__all__ = ["TRAINED", "build", "generate", "load", "prepare", "train", "version"]
+
+train = partial(lam.train, configuration="VL")

@@ -1,0 +1,68 @@
+"""The weights of a trained LAM in a file, and a LAM ready to animate pictures."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from visemix.generators.lam.model import Lam, LamConfig
+from visemix.generators.speech_windows import mel_spectrogram, windows
+from visemix.run.atomic import atomic_path
+
+WEIGHTS = "weights.safetensors"
+FRAMES_BEFORE = 2  # a window of 200 ms lies around its frame: two frames before, it, two after
+
+
+@dataclass(frozen=True)
+class Animator:
+    """A trained network and how far the mouth was from the eyes in the crops it learned from."""
+
+    network: Lam
+    eye_to_mouth: float
+
+    def make(self, first: np.ndarray, sounds: np.ndarray) -> np.ndarray:
+        """Crops (B, T, 96, 96) uint8 from first frames (B, 96, 96) uint8 and sounds (B, T * 640).
+
+        The head keeps its rotation (the static rotation of section 4.1).
+        """
+        device = next(self.network.parameters()).device
+        with torch.inference_mode():
+            spoken = torch.from_numpy(speech(sounds)).to(device)
+            clips = self.network.eval()(to_grey(torch.from_numpy(first).to(device)), spoken)
+            return ((clips + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+
+
+def to_grey(crops: torch.Tensor) -> torch.Tensor:
+    """uint8 as the network's float in [-1, 1]."""
+    return crops.float() / 127.5 - 1
+
+
+def speech(sounds: np.ndarray) -> np.ndarray:
+    """Windows (B, T, 80, 16) float32, one around each frame, of sounds (B, T * 640)."""
+    frames = np.arange(sounds.shape[1] // 640) - FRAMES_BEFORE
+    return np.stack([windows(mel, frames) for mel in mel_spectrogram(sounds)]) / np.float32(4)
+
+
+def write_weights(path: Path, network: Lam, eye_to_mouth: float) -> None:
+    """Write the network as safetensors, with what `load_weights` must know beside it."""
+    facts = {"network": asdict(network.config), "eye_to_mouth": eye_to_mouth}
+    values = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(values, temporary, {"visemix": json.dumps(facts)})
+
+
+def load_weights(folder: str | Path, device: str = "cpu") -> Animator:
+    """The trained LAM of a folder. Raises FileNotFoundError before its training."""
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; train the generator lam first")
+    with safetensors.safe_open(path, framework="pt", device=device) as file:
+        facts = json.loads(file.metadata()["visemix"])
+        values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    network = Lam(LamConfig(**facts["network"]))
+    network.load_state_dict(values)
+    return Animator(network.to(device).eval(), facts["eye_to_mouth"])

@@ -1,0 +1,341 @@
+"""What the training of LAM promises: it learns, it is reproducible, and a kill does not show."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from toy_speech import ToySpeech
+
+from visemix.generators import lam
+from visemix.generators.checks import GenerationError
+from visemix.generators.contract import Utterance
+from visemix.generators.crop_space import CropPortrait
+from visemix.generators.lam.losses import CONFIGURATIONS, LipReaderLoss
+from visemix.generators.lam.measures import MAX_LAG, measure, movement_correlation
+from visemix.generators.lam.model import ImageDiscriminator, Lam, SequenceDiscriminator
+from visemix.generators.lam.settings import LamTraining, split_settings
+from visemix.generators.lam.step import (
+    generator_losses,
+    loss_weights,
+    make_optimisers,
+    read_batch,
+    update,
+)
+from visemix.generators.lam.training import train
+from visemix.generators.lam.weights import load_weights
+from visemix.models.dctcn import DCTCNConfig
+from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
+from visemix.run.parameters import resolve_parameters, trained_settings
+from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
+from visemix.training.run_folder import write_weights
+
+SETTINGS = dict(
+    channels=(12, 8), image_code=4, speech_code=12, rotation_code=2, speech_channels=12,
+    speech_layers=1, discriminator_channels=2, steps=80, batch_size=8, frames=75, sampled_frames=2,
+    learning_rate=5e-3, sequence_learning_rate=1e-3, beta1=0.9, adversarial_start=76,
+    validate_every=40, validation_clips=4, checkpoint_seconds=1000.0, threads=1,
+)  # fmt: skip
+CPU = torch.device("cpu")
+
+
+def run(folder: Path, seed: int = 0, vsr_run_folder=None, **changes) -> dict:
+    settings = {**SETTINGS, **changes}
+    return train(ToySpeech(40), ToySpeech(6, seed=1), settings, folder, seed, "cpu", vsr_run_folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lam") / "finished"
+    return folder, run(folder)
+
+
+def lip_reader(folder: Path) -> Path:
+    """A run folder with an untrained recogniser."""
+    config = RecogniserConfig(
+        n_words=3, input_size=32, width=2, backend=DCTCNConfig((1,), growth=6, reduced=4)
+    )
+    torch.manual_seed(0)
+    from visemix.clips.augmentation import Augmentation
+
+    reader = WordRecogniser(config)
+    words = ["ABOUT", "BLACK", "CHILD"]
+    write_weights(folder / "model.safetensors", reader.state_dict(), config, words, Augmentation())
+    return folder
+
+
+def parts(**changes):
+    """Networks, optimisers, a batch and settings of one step."""
+    config, training = split_settings({**SETTINGS, "adversarial_start": 0, **changes})
+    torch.manual_seed(0)
+    width = config.discriminator_channels
+    networks = torch.nn.ModuleDict(
+        {
+            "generator": Lam(config),
+            "image": ImageDiscriminator(width),
+            "sequence": SequenceDiscriminator(width),
+        }
+    )
+    batch = read_batch(ToySpeech(40), training, 0, 0, CPU)
+    return networks, make_optimisers(networks, training), batch, training
+
+
+def test_it_learns_to_open_the_mouth_with_the_sound(finished):
+    _, summary = finished
+    before, after = summary["before"], summary["after"]
+    assert before["n"] == after["n"] == 4
+    assert before["psnr"] == pytest.approx(before["still_psnr"])
+    assert before["movement"] == 0
+    assert after["psnr"] > before["psnr"] + 1
+    assert after["movement"] > 0.5
+    assert after["movement"] > after["movement_other_sound"] + 0.1  # others open as well
+    assert after["still_psnr"] == before["still_psnr"]
+
+
+def test_the_folder_holds_what_identifies_the_training(finished):
+    folder, summary = finished
+    assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(summary))
+    history = pd.read_csv(folder / "history.csv")
+    assert history["step"].tolist() == [40, 80]
+    assert history["image"].iloc[0] == 0
+    assert history["image"].iloc[1] > 0
+    assert history["discriminator_sequence"].iloc[1] > 0
+    assert history["reconstruction"].iloc[1] < history["reconstruction"].iloc[0]
+    assert set(summary["digests"]) == {
+        "data_crops_manifest", "held_out_crops_manifest", "weights", "code"
+    }  # fmt: skip
+    assert set(summary["parameters"]) == {"generator", "image", "sequence"}
+    assert not (folder.with_name("finished.resume") / FILE_NAME).exists()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished, tmp_path):
+    folder, _ = finished
+    torch.randn(3)  # the global state of torch must not matter
+    run(tmp_path / "again")
+    run(tmp_path / "other", seed=1, steps=2)
+    for name in ("weights.safetensors", "history.csv"):
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_lam_training
+test_lam_training.run(Path(sys.argv[1]), checkpoint_seconds=0.0)
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
+def test_a_training_stopped_in_the_middle_ends_in_the_same_bytes(finished, tmp_path, kind):
+    folder, _ = finished
+    stopped = tmp_path / "stopped"
+    code = CHILD.format(tests=str(Path(__file__).parent))
+    child = subprocess.Popen([sys.executable, "-c", code, str(stopped)], env=dict(os.environ))
+    checkpoint = tmp_path / "stopped.resume" / FILE_NAME
+    deadline = time.monotonic() + 300
+    while not checkpoint.exists():
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.send_signal(kind)
+    assert child.wait() == (EXIT_STOPPED if kind == signal.SIGTERM else -kind)
+    assert not (stopped / "generator.json").exists()
+    summary = run(stopped)
+    assert 0 < summary["resumed_at_step"] < SETTINGS["steps"]
+    for name in ("weights.safetensors", "history.csv"):
+        assert (folder / name).read_bytes() == (stopped / name).read_bytes()
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_each_configuration_has_its_terms(configuration, tmp_path):
+    networks, _, batch, training = parts(configuration=configuration)
+    vsr = None if configuration == "baseline" else LipReaderLoss(lip_reader(tmp_path))
+    made = networks["generator"](batch["real"][:, 0], batch["speech"])
+    terms = generator_losses(networks, batch, made, True, vsr)
+    weights = loss_weights(training)
+    counted = {name for name in terms if weights[name] > 0}
+    expected = {"reconstruction", "image", "sequence"}
+    expected |= {"visual"} if "V" in configuration else set()
+    expected |= {"logits"} if "L" in configuration else set()
+    assert counted == expected
+    assert weights["reconstruction"] == 300
+    assert (weights["image"], weights["sequence"]) == (1, 0.2)
+    assert weights["visual"] in (0, 250)
+    assert weights["logits"] in (0, 10)
+
+
+def test_the_lip_reader_judges_and_stays_as_it_is(tmp_path):
+    networks, optimisers, batch, training = parts(configuration="VL")
+    vsr = LipReaderLoss(lip_reader(tmp_path)).train()
+    before = {name: value.clone() for name, value in vsr.state_dict().items()}
+    clips = batch["real"]
+    same = vsr(clips, clips.clone())
+    assert same["visual"] == 0
+    assert same["logits"].item() == pytest.approx(0, abs=1e-6)
+    made = clips.flip(1).requires_grad_()
+    other = vsr(clips, made)
+    assert other["visual"] > 0
+    assert other["logits"] > 0
+    for name in other:
+        (gradient,) = torch.autograd.grad(other[name], made, retain_graph=True)
+        assert gradient.abs().sum() > 0
+    update(networks, optimisers, batch, training, 0, vsr)
+    after = vsr.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(value.grad is None for value in vsr.parameters())
+
+
+def test_a_step_moves_every_network_and_none_before_its_time():
+    networks, optimisers, batch, training = parts()
+
+    def moved(step: int, **changes) -> dict[str, bool]:
+        before = {name: value.clone() for name, value in networks.state_dict().items()}
+        update(networks, optimisers, batch, LamTraining(**{**vars(training), **changes}), step)
+        after = networks.state_dict()
+        return {
+            name: any(not torch.equal(before[key], after[key]) for key in before
+                      if key.startswith(name))
+            for name in networks
+        }  # fmt: skip
+
+    assert moved(0, adversarial_start=1) == {"generator": True, "image": False, "sequence": False}
+    assert moved(1, adversarial_start=1) == {"generator": True, "image": True, "sequence": True}
+
+
+def test_discriminators_learn_at_their_own_rates_and_the_cosine_ends_at_zero():
+    networks, optimisers, batch, training = parts(cosine=True)
+    update(networks, optimisers, batch, training, 0)
+    rates = {name: optimiser.param_groups[0]["lr"] for name, optimiser in optimisers.items()}
+    assert rates == {"generator": 5e-3, "image": 5e-3, "sequence": 1e-3}
+    update(networks, optimisers, batch, training, training.steps)
+    assert all(optimiser.param_groups[0]["lr"] == 0 for optimiser in optimisers.values())
+
+
+def test_a_batch_is_a_stretch_of_each_clip_with_the_sound_around_it():
+    data, training = ToySpeech(40), split_settings({**SETTINGS, "frames": 7})[1]
+    batch = read_batch(data, training, 3, 1, CPU)
+    again = read_batch(data, training, 3, 1, CPU)
+    assert all(torch.equal(batch[name], again[name]) for name in ("real", "speech", "sampled"))
+    assert batch["real"].shape == (8, 7, 96, 96)
+    assert batch["speech"].shape == (8, 7, 80, 16)
+    assert batch["sampled"].shape == (8, 2)
+    assert batch["rotations"] is None
+    whole = read_batch(data, LamTraining(**{**vars(training), "frames": 75}), 3, 1, CPU)
+    assert whole["real"].shape == (8, 8, 96, 96)
+    starts = [
+        next(s for s in (0, 1) if torch.equal(part, clip[s : s + 7]))
+        for part, clip in zip(batch["speech"], whole["speech"], strict=True)
+    ]
+    assert set(starts) == {0, 1}
+    for part, clip, start in zip(batch["real"], whole["real"], starts, strict=True):
+        assert torch.equal(part, clip[start : start + 7])
+
+
+def test_rotations_are_relative_to_the_frame_that_drives():
+    data, training = ToySpeech(40), split_settings({**SETTINGS, "frames": 7})[1]
+    angle = np.linspace(0, 1, 8)
+    about = np.zeros((40, 8, 3, 3))
+    about[:, :, 2, 2] = 1
+    about[..., 0, 0] = about[..., 1, 1] = np.cos(angle)
+    about[..., 0, 1], about[..., 1, 0] = -np.sin(angle), np.sin(angle)
+    turned = read_batch(data, training, 3, 1, CPU, about)["rotations"]
+    assert turned.shape == (8, 7, 3, 3)
+    # evenly turned, so that the same is true wherever the stretch starts
+    expected = torch.from_numpy(about[0, :7]).float().expand(8, -1, -1, -1)
+    torch.testing.assert_close(turned, expected)
+
+
+def test_wrong_arguments_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="unknown setting 'channel'"):
+        run(tmp_path, channel=3)
+    with pytest.raises(ValueError, match="baseline takes none"):
+        run(tmp_path, configuration="VL")
+    with pytest.raises(ValueError, match="baseline takes none"):
+        run(tmp_path, vsr_run_folder=tmp_path)
+    with pytest.raises(ValueError, match="must be one of baseline, V, L, VL"):
+        run(tmp_path, configuration="X")
+    with pytest.raises(FileNotFoundError, match="train this run first"):
+        run(tmp_path, configuration="L", vsr_run_folder=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        run(tmp_path / "run", learning_rate=1e30, steps=4)
+
+
+def test_movement_is_found_where_it_is_and_late_where_it_is_late():
+    real = ToySpeech(1, frames=20).crops([0])[0]
+    same = movement_correlation(real, real)
+    assert same.argmax() == MAX_LAG
+    assert same.max() == pytest.approx(1)
+    late = np.concatenate([real[:1], real[:1], real[:-2]])
+    assert movement_correlation(real, late).argmax() == MAX_LAG + 2
+    assert movement_correlation(late, real).argmax() == MAX_LAG - 2
+    assert not movement_correlation(real, np.repeat(real[:1], 20, 0)).any()
+    assert movement_correlation(real, 255 - real)[MAX_LAG] == pytest.approx(-1)
+
+
+def test_perfect_clips_measure_as_perfect():
+    held_out = ToySpeech(5, frames=8)
+    by_sound = {sound.tobytes(): crops for sound, crops in
+                zip(held_out.sounds(range(5)), held_out.crops(range(5)), strict=True)}  # fmt: skip
+
+    def make(first, sounds):
+        return np.stack([by_sound[sound.tobytes()] for sound in sounds])
+
+    values = measure(make, held_out, 100, batch_size=2)
+    assert values["n"] == 5
+    assert values["ssim"] == pytest.approx(1, abs=1e-3)  # flat pictures: little variance
+    assert values["psnr"] > 100
+    assert values["movement"] == pytest.approx(1)
+    assert values["in_sync"] == 1
+    assert values["movement_other_sound"] < 0.9
+
+
+def test_it_speaks_as_a_generator_of_the_contract(finished, tmp_path):
+    folder, _ = finished
+    model = lam.load(folder)
+    assert model.animator.eye_to_mouth == 64
+    with pytest.raises(GenerationError):
+        broken = tmp_path / "broken.png"
+        broken.write_bytes(b"no picture")
+        lam.prepare(model, broken)
+    image = np.full((96, 96, 3), 90, np.uint8)
+    portrait = CropPortrait(image, image[..., 0], np.eye(2, 3))
+    sound = ToySpeech(1, frames=9).sounds([0])[0]
+    for n_frames in (1, 7, 9, 12):
+        said = Utterance(sound, "ABOUT", 0.0, 0.1)
+        frames = lam.generate(model, portrait, said, n_frames, seed=0)
+        assert frames.shape == (n_frames, 96, 96, 3)
+        assert frames.dtype == np.uint8
+        assert np.array_equal(frames, lam.generate(model, portrait, said, n_frames, seed=0))
+    assert frames[..., 40:56, 40:56, :].std(0).max() > 5  # the mouth moves
+    with pytest.raises(FileNotFoundError, match="train the generator lam first"):
+        load_weights(tmp_path)
+
+
+@pytest.mark.parametrize("scale", ["test", "miniature", "study", "paper"])
+def test_the_settings_of_every_scale_fit(scale):
+    import yaml
+
+    path = Path(__file__).parents[2] / "params.yaml"
+    parameters = resolve_parameters(yaml.safe_load(path.read_text()) | {"scale": scale})
+    config, training = split_settings(trained_settings("lam-vl", parameters))
+    assert training.reconstruction_weight == 300
+    assert (training.image_weight, training.sequence_weight) == (1, 0.2)
+    assert (training.visual_weight, training.logits_weight) == (250, 10)
+    if scale == "paper":
+        assert (config, training.learning_rate) == (type(config)(), 1e-4)
+        assert training.sequence_learning_rate == 1e-5
+        assert training.frames == 75
+        assert training.batch_size == 96
+        assert training.adversarial_start == 0
