@@ -6,7 +6,8 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from visemix.papers import cells
+from visemix.papers import beta_axis, cells
+from visemix.papers.mixture_runs import SUFFIX
 from visemix.run.parameters import resolve_parameters
 from visemix.run.provenance import code_digest
 
@@ -24,7 +25,8 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 wildcard_constraints:
     split="train|val|test",
-    run=r"[a-z]+-R\d+",
+    run=rf"[a-z]+-R\d+{SUFFIX}?",
+    repeats=r"\d+(d\d+)?",
     seed=r"\d+",
     test_set="|".join(cells.TEST_SETS),
     shuffled="(-shuffled)?",
@@ -40,6 +42,7 @@ include: "rules/mixing.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/beta.smk"
 
 
 rule all:
