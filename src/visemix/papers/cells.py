@@ -6,6 +6,7 @@ that name the same run share its training.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -37,11 +38,20 @@ class Cell:
 
 
 def read_paper(name: str) -> dict:
-    """Content of papers/<name>.yaml. Raises FileNotFoundError naming the papers there are."""
+    """Content of papers/<name>.yaml, not to be changed.
+
+    Raises FileNotFoundError naming the papers there are.
+    """
     path = PAPERS / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in PAPERS.glob("*.yaml")))
         raise FileNotFoundError(f"no paper {name!r} under papers/; there are: {known}")
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _parsed(path: Path, _changed: int) -> dict:
+    """A paper's content, kept because every run of the DAG looks it up."""
     return yaml.safe_load(path.read_text())
 
 

@@ -57,8 +57,8 @@ def run_on_sample(base: str, generator: str, share: int, draw: int) -> str:
 def split_name(run: str) -> tuple[str, dict]:
     """The published run that a name is built on, and what differs: {} for a published one.
 
-    Differences: synthetic, repeats, and where they apply generator, equal ('updates' | 'epochs'),
-    share (per cent) and draw (a letter).
+    Differences: synthetic, repeats (exact, as of `repeats_value`), and where they apply generator,
+    equal ('updates' | 'epochs'), share (per cent) and draw (a letter).
     """
     match = _NAME.fullmatch(run)
     if match is None:
@@ -71,4 +71,4 @@ def split_name(run: str) -> tuple[str, dict]:
         return match["base"], differs | {"repeats": None} | share
     repeats = repeats_value(match["repeats"])
     equal = "epochs" if match["epochs"] else "updates"
-    return match["base"], differs | {"repeats": float(repeats), "equal": equal}
+    return match["base"], differs | {"repeats": repeats, "equal": equal}
