@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from visemix.papers import beta_axis, cells
-from visemix.papers.mixture_runs import SUFFIX
+from visemix.papers.mixture_runs import RUN
 from visemix.run.parameters import resolve_parameters
 from visemix.run.provenance import code_digest
 
@@ -25,8 +25,7 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 wildcard_constraints:
     split="train|val|test",
-    run=rf"[a-z]+-R\d+{SUFFIX}?",
-    repeats=r"\d+(d\d+)?",
+    run=RUN,
     seed=r"\d+",
     test_set="|".join(cells.TEST_SETS),
     shuffled="(-shuffled)?",

@@ -12,8 +12,8 @@ import math
 import re
 from fractions import Fraction
 
-# of the wildcard {run}, beside the plain names of papers/*.yaml
-SUFFIX = r"(?:-real|-[a-z][a-z0-9-]*?-(?:N\d+(?:d\d+)?(?:-epochs)?|G\d+[A-Z]))"
+# of the wildcard {run}: the plain names of papers/*.yaml, and those of this module
+RUN = r"[a-z]+-R\d+(?:-real|-[a-z][a-z0-9-]*?-(?:N\d+(?:d\d+)?(?:-epochs)?|G\d+[A-Z]))?"
 _NAME = re.compile(
     r"(?P<base>[a-z]+-R\d+)-(?:real|(?P<generator>[a-z][a-z0-9-]*?)-"
     r"(?:N(?P<repeats>\d+(?:d\d+)?)(?P<epochs>-epochs)?|G(?P<share>\d+)(?P<draw>[A-Z])))"

@@ -176,13 +176,16 @@ class Evaluation(Section):
     threads: PositiveInt
 
 
+Generator = Synthesis.model_fields["generator"].annotation
+
+
 def _repeats(value) -> str:
     return str(repeats_value(value))
 
 
 class Beta(Section):
     run: str
-    generators: Annotated[list[Literal["portrait"]], Field(min_length=1)]
+    generators: Annotated[list[Synthesis.model_fields["generator"].annotation], Field(min_length=1)]
     repeats: list[Annotated[str, BeforeValidator(_repeats)]]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     control: Annotated[list[Literal["updates", "epochs"]], Field(min_length=1)]
