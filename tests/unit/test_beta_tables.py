@@ -168,7 +168,7 @@ def test_few_points_have_tables_but_no_fit(tmp_path, monkeypatch):
 def test_the_report_shows_the_axis_only_where_it_was_made(peaked, tmp_path):
     assert beta.report_section(str) == ""
     assert beta_digest() == ""
-    axis, curve, differences = tables(peaked)
+    _, curve, differences = tables(peaked)
     fits = {}
     folder = tmp_path / "tables/beta"
     folder.mkdir(parents=True)

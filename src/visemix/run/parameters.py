@@ -185,7 +185,7 @@ def _repeats(value) -> str:
 
 class Beta(Section):
     run: str
-    generators: Annotated[list[Synthesis.model_fields["generator"].annotation], Field(min_length=1)]
+    generators: Annotated[list[Generator], Field(min_length=1)]
     repeats: list[Annotated[str, BeforeValidator(_repeats)]]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     control: Annotated[list[Literal["updates", "epochs"]], Field(min_length=1)]
