@@ -6,9 +6,10 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
 from visemix.papers import beta_axis, cells
 from visemix.papers.mixture_runs import RUN
-from visemix.run.parameters import resolve_parameters
+from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.run.provenance import code_digest
 
 min_version("9.0")
@@ -25,6 +26,7 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 wildcard_constraints:
     split="train|val|test",
+    generator="|".join(GENERATORS),
     run=RUN,
     seed=r"\d+",
     test_set="|".join(cells.TEST_SETS),
@@ -36,6 +38,7 @@ include: "rules/corpus.smk"
 include: "rules/crops.smk"
 include: "rules/visemes.smk"
 include: "rules/pose.smk"
+include: "rules/generators.smk"
 include: "rules/synthesis.smk"
 include: "rules/mixing.smk"
 include: "rules/training.smk"

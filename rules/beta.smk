@@ -17,7 +17,6 @@ rule mixture_sampled:
     benchmark:
         "logs/mixtures/{generator}-G{share}{draw}.tsv"
     wildcard_constraints:
-        generator="[a-z][a-z0-9-]*",
         share=r"\d+",
         draw="[A-Z]",
     params:
@@ -57,8 +56,6 @@ rule beta_features:
         "logs/tables/beta-features-{generator}.log",
     benchmark:
         "logs/tables/beta-features-{generator}.tsv"
-    wildcard_constraints:
-        generator="[a-z][a-z0-9-]*",
     threads: PARAMETERS["evaluation"]["threads"]
     resources:
         gpu=1,

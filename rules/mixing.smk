@@ -24,11 +24,11 @@ rule mixture_synthetic:
         real=f"data/crops/{CORPUS}-train/manifest.json",
         synthetic=rules.synthesis.output.manifest,
     output:
-        mixture=f"data/mixtures/{SYNTHETIC}-N{{repeats}}.json",
+        mixture=f"data/mixtures/{CORPUS}-{{generator}}-N{{repeats}}.json",
     log:
-        "logs/mixtures/N{repeats}.log",
+        "logs/mixtures/{generator}-N{repeats}.log",
     benchmark:
-        "logs/mixtures/N{repeats}.tsv"
+        "logs/mixtures/{generator}-N{repeats}.tsv"
     params:
         repeats=lambda wildcards: wildcards.repeats,
         redraw=PARAMETERS["mixing"]["redraw"],

@@ -1,28 +1,26 @@
 # Synthetic clips: pair portraits with sounds of the training split, drive a generator, crop.
 
-SYNTHETIC = f"{CORPUS}-{GENERATOR}"
-
 
 rule pairs:
     input:
         manifest=rules.manifest.output.manifest,
         corpus=rules.miniature_corpus.output.speakers if CORPUS == "miniature" else [],
     output:
-        pairs=f"data/synthesis/{SYNTHETIC}/pairs.parquet",
-        excluded=f"data/synthesis/{SYNTHETIC}/excluded_portraits.parquet",
+        pairs=f"data/synthesis/{CORPUS}-{{generator}}/pairs.parquet",
+        excluded=f"data/synthesis/{CORPUS}-{{generator}}/excluded_portraits.parquet",
     log:
-        "logs/pairs.log",
+        "logs/pairs/{generator}.log",
     benchmark:
-        "logs/pairs.tsv"
+        "logs/pairs/{generator}.tsv"
     params:
         portraits=PARAMETERS["synthesis"]["portraits"],
         portrait_source=PARAMETERS["synthesis"]["portrait_source"],
-        generator=GENERATOR,
         clips=PARAMETERS["synthesis"]["clips"],
         clips_per_portrait=PARAMETERS["synthesis"]["clips_per_portrait"],
         seed=PARAMETERS["synthesis"]["seed"],
         code=code_digest(
             "generators.pairing",
+            "generators.pictures",
             "corpora.portrait_sources",
             "corpora.portraits",
             "faces.detection",
@@ -37,22 +35,28 @@ rule synthesis:
     input:
         manifest=rules.manifest.output.manifest,
         pairs=rules.pairs.output.pairs,
+        weights=lambda wildcards: (
+            rules.train_generator.output.weights if wildcards.generator in TRAINED else []
+        ),
+        visemes=lambda wildcards: (
+            rules.visemes.output.visemes if wildcards.generator in TEXT_DRIVEN else []
+        ),
     output:
-        manifest=f"data/crops/{SYNTHETIC}/manifest.json",
-        index=f"data/crops/{SYNTHETIC}/index.parquet",
-        rejects=f"data/crops/{SYNTHETIC}/rejects.parquet",
-        records=f"data/synthesis/{SYNTHETIC}/records.parquet",
+        manifest=f"data/crops/{CORPUS}-{{generator}}/manifest.json",
+        index=f"data/crops/{CORPUS}-{{generator}}/index.parquet",
+        rejects=f"data/crops/{CORPUS}-{{generator}}/rejects.parquet",
+        records=f"data/synthesis/{CORPUS}-{{generator}}/records.parquet",
+        lag=f"data/synthesis/{CORPUS}-{{generator}}/lag.json",
     log:
-        "logs/synthesis.log",
+        "logs/synthesis/{generator}.log",
     benchmark:
-        "logs/synthesis.tsv"
+        "logs/synthesis/{generator}.tsv"
     threads: 64
     resources:
         gpu=1,
     params:
         root=ROOT,
         portraits=PARAMETERS["synthesis"]["portraits"],
-        generator=GENERATOR,
         min_face_share=PARAMETERS["synthesis"]["min_face_share"],
         crops=PARAMETERS["crops"],
         code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),

@@ -63,9 +63,10 @@ rule report:
             f"data/crops/{CORPUS}-{{set}}/manifest.json", set=["train", "val", *cells.TEST_SETS]
         ),
         pose=[f"data/manifests/{CORPUS}-pose.parquet", f"data/pose/{CORPUS}-sheet.png"],
-        synthetic=rules.synthesis.output.manifest,
-        records=rules.synthesis.output.records,
-        excluded=rules.pairs.output.excluded,
+        synthetic=f"data/crops/{CORPUS}-{GENERATOR}/manifest.json",
+        records=f"data/synthesis/{CORPUS}-{GENERATOR}/records.parquet",
+        lag=f"data/synthesis/{CORPUS}-{GENERATOR}/lag.json",
+        excluded=f"data/synthesis/{CORPUS}-{GENERATOR}/excluded_portraits.parquet",
     output:
         html="report/index.html",
     log:
@@ -75,7 +76,7 @@ rule report:
     params:
         parameters=PARAMETERS,
         beta=lambda wildcards: beta_axis.beta_digest(),  # shown where it is, but never made for the report
-        code=code_digest("report", "papers"),
+        code=code_digest("report", "papers", "generators.lag"),
     script:
         SCRIPTS / "report.py"
 

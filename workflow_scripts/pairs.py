@@ -12,7 +12,7 @@ if __name__ == "__main__":
         clips=snakemake.params.clips,
         clips_per_portrait=snakemake.params.clips_per_portrait,
         seed=snakemake.params.seed,
-        generator=snakemake.params.generator,
+        generator=snakemake.wildcards.generator,
         workers=snakemake.threads,
         portrait_source=snakemake.params.portrait_source,
     )

@@ -13,8 +13,10 @@ if __name__ == "__main__":
     lease_gpus(snakemake.resources.gpu)
     from visemix.generators.contract import synthesise_set
 
+    weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
+    words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     synthesise_set(
-        snakemake.params.generator,
+        snakemake.wildcards.generator,
         pd.read_parquet(snakemake.input.pairs),
         read_manifest(snakemake.input.manifest),
         media_root=snakemake.params.root,
@@ -24,4 +26,6 @@ if __name__ == "__main__":
         parameters=snakemake.params.crops,
         min_face_share=snakemake.params.min_face_share,
         workers=snakemake.threads,
+        trained_folder=Path(weights).parent if weights else None,
+        pronunciations=words,
     )

@@ -34,6 +34,12 @@ def test_trainings_follow_the_points(tmp_path, change, trainings):
     assert (jobs["train"], jobs["evaluate"]) == (trainings, trainings)
 
 
+def test_a_second_generator_adds_its_synthesis_and_its_mixtures(tmp_path):
+    change = "{beta: {control: [updates], generators: [portrait, viseme]}}"
+    jobs = planned_jobs(tmp_path, "beta_curve", *override(change))
+    assert (jobs["synthesis"], jobs["mixture_synthetic"], jobs["train"]) == (2, 4, 2 * 2 + 1)
+
+
 def test_draws_share_the_training_on_the_real_clips(tmp_path):
     jobs = planned_jobs(
         tmp_path, "beta_samplings", *override("{beta: {shares: [10, 30, 50, 70], samplings: 4}}")

@@ -59,6 +59,44 @@ def test_a_parameter_reruns_exactly_what_it_touches(finished_run, change, jobs):
     assert planned_jobs(finished_run, *override(change)) == jobs
 
 
+VISEME_SET = "data/crops/miniature-viseme/manifest.json"
+
+
+def test_a_set_of_another_generator_is_asked_for_by_its_name(tmp_path):
+    assert planned_jobs(tmp_path, VISEME_SET) == {
+        "miniature_corpus": 1, "manifest": 1, "visemes": 1, "pairs": 1, "synthesis": 1,
+    }  # fmt: skip
+    both = planned_jobs(tmp_path, VISEME_SET, VISEME_SET.replace("viseme", "portrait"))
+    assert (both["pairs"], both["synthesis"], both["visemes"]) == (2, 2, 1)
+
+
+def test_a_set_of_another_generator_leaves_a_finished_tree_alone(finished_run):
+    assert planned_jobs(finished_run, VISEME_SET) == {"pairs": 1, "synthesis": 1}
+    mixture = "data/mixtures/miniature-viseme-N0.5.json"
+    assert planned_jobs(finished_run, mixture) == {
+        "pairs": 1, "synthesis": 1, "mixture_synthetic": 1,
+    }  # fmt: skip
+
+
+def test_the_runs_take_the_generator_of_params_yaml(finished_run):
+    assert planned_jobs(finished_run, *override("{synthesis: {generator: viseme}}")) == {
+        "pairs": 1, "synthesis": 1, "mixture_synthetic": 1, "train": 5, "evaluate": 8, **LAST,
+    }  # fmt: skip
+
+
+def test_sounds_of_a_split(tmp_path):
+    jobs = planned_jobs(tmp_path, "data/sounds/miniature-val/index.parquet")
+    assert jobs == {"miniature_corpus": 1, "manifest": 1, "sounds": 1}
+
+
+def test_an_unknown_generator_is_refused(tmp_path):
+    done = snakemake(tmp_path, "data/crops/miniature-diffusion/manifest.json", check=False)
+    assert done.returncode
+    assert "MissingRuleException" in done.stdout + done.stderr
+    done = snakemake(tmp_path, *override("{synthesis: {generator: visme}}"), check=False)
+    assert "synthesis.generator: 'visme' is not allowed" in done.stdout + done.stderr
+
+
 def test_one_table_needs_only_its_own_runs(tmp_path):
     jobs = planned_jobs(tmp_path, "tables/lipgen/table1.csv")
     assert jobs["train"] == 1

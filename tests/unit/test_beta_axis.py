@@ -23,6 +23,7 @@ CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 
 
 def parameters(**beta):
+    beta = {"generators": ["portrait"]} | beta
     return resolve_parameters(merge(CONFIG, {"overrides": {"beta": beta}}))
 
 
@@ -70,6 +71,16 @@ def test_points_share_the_trainings_of_the_papers_runs():
     assert runs["updates", "1/3"] == "lipgen-R3-portrait-N1d3"
     assert len(set(runs.values())) == 10 + 9
     assert [p.repeats for p in points[:4]] == ["0", "1/3", "1/2", "1"]
+
+
+def test_generators_share_the_real_clips_alone_and_nothing_else():
+    points = curve_points(parameters(generators=["portrait", "viseme"], control=["updates"]))
+    assert len(points) == 2 * 10
+    assert len({p.run for p in points}) == 2 * 9 + 1
+    of_one = [p.run for p in points if p.repeats == "1"]
+    assert of_one == ["lipgen-R3", "lipgen-R3-viseme-N1"]
+    mixture = mixture_file("lipgen-R3-viseme-N1d3", parameters())
+    assert mixture.name == "miniature-viseme-N1d3.json"
 
 
 def test_a_changed_paper_run_is_not_taken_for_the_point():
@@ -137,6 +148,7 @@ def test_only_runs_of_equal_epochs_take_other_steps():
         ({"repeats": [-1, ".inf"]}, r"beta.repeats.0: N is -1; write"),
         ({"repeats": [0.5, "1/2", ".inf"]}, "names a value twice"),
         ({"generators": ["nobody"]}, "beta.generators.0: 'nobody'"),
+        ({"generators": ["viseme", "viseme"]}, "beta.generators names a value twice"),
         ({"shares": [0]}, "beta.shares.0: 0"),
         ({"controls": ["updates"]}, "did you mean 'control'"),
     ],

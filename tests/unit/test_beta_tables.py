@@ -30,7 +30,8 @@ CLIPS, REAL, SYNTHETIC = 400, 300, 246
 
 def parameters(**changes):
     """Miniature parameters with two seeds, and changes of the section beta."""
-    return resolve_parameters(merge(CONFIG, {"overrides": {"beta": {"seeds": [0, 1]} | changes}}))
+    changes = {"seeds": [0, 1], "generators": ["portrait"]} | changes
+    return resolve_parameters(merge(CONFIG, {"overrides": {"beta": changes}}))
 
 
 def write_run(folder, run, seed, accuracy, share):

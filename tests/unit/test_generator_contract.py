@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,19 +16,22 @@ from tests.unit.test_sound_to_visemes import small_codebook
 from visemix.clips.shards import open_crops, read_rejects
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
-from visemix.generators import portrait
-from visemix.generators.contract import (
+from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED, contract, portrait
+from visemix.generators.checks import (
     GenerationError,
     check_crops,
     check_frames,
-    generator_module,
+    check_repeats,
+    check_stuck,
     mouth_motion,
-    synthesise_set,
+    repeats,
 )
+from visemix.generators.contract import generator_module, synthesise_set, working_folder
+from visemix.generators.lag import read_lag
 from visemix.generators.pairing import LeakError, make_pairs
 from visemix.generators.sound_to_visemes import save_codebook
 from visemix.heads.speech import Voice, say
-from visemix.media import write_clip
+from visemix.media import Clip, write_clip
 
 WORDS = ("MONEY", "PEOPLE")
 CLIPS = {"train": 3, "val": 1, "test": 1}
@@ -93,7 +97,7 @@ def prepare(folder: Path) -> Path:
 def synthesise(corpus: Corpus, folder: Path, records: Path, **options) -> None:
     options = {"pairs": corpus.pairs, "manifest": corpus.manifest, "clips_per_shard": 4} | options
     synthesise_set(
-        "portrait",
+        options.pop("generator", "portrait"),
         media_root=corpus.root,
         portraits_root=corpus.portraits,
         folder=folder,
@@ -206,7 +210,7 @@ def test_a_picture_without_a_face_is_a_reason_not_a_crash(corpus, tmp_path):
 
 
 def test_wrong_arguments_are_named(corpus, tmp_path):
-    with pytest.raises(ValueError, match="unknown generator 'diffusion'; known: portrait"):
+    with pytest.raises(ValueError, match="unknown generator 'diffusion'; known: portrait, viseme"):
         generator_module("diffusion")
     with pytest.raises(ValueError, match="unknown crop parameter 'smooth'"):
         synthesise(corpus, tmp_path / "a", tmp_path / "r.parquet", parameters={"smooth": 3})
@@ -250,3 +254,105 @@ def test_bad_crops_are_refused():
     frozen = np.repeat(moving[:1], 29, 0).astype(int) + rng.normal(0, 1, moving.shape)
     with pytest.raises(GenerationError, match="frozen"):  # noise is no motion
         check_crops(frozen.clip(0, 255).astype(np.uint8), fine, 29, 0.95)
+
+
+def test_frames_from_a_file_must_have_the_right_rate():
+    assert check_frames(Clip(GOOD, 25.0, None), 29) is GOOD
+    with pytest.raises(GenerationError, match="30 frames a second instead of 25"):
+        check_frames(Clip(GOOD, 30.0, None), 29)
+
+
+def wandering(seed: int, n: int = 29, side: int = 96) -> np.ndarray:
+    """Pictures (n, side, side, 3) of a blurred pattern on a random walk."""
+    rng = np.random.default_rng(seed)
+    pattern = cv2.GaussianBlur(rng.integers(0, 255, (side + 60,) * 2).astype(np.float32), (0, 0), 4)
+    pattern = ((pattern - pattern.min()) * 255 / np.ptp(pattern)).astype(np.uint8)
+    y, x = (30 + np.cumsum(rng.integers(-2, 3, (2, n)), 1)).clip(0, 59)
+    pictures = [pattern[a : a + side, b : b + side] for a, b in zip(y, x, strict=True)]
+    return np.repeat(np.stack(pictures)[..., None], 3, 3)
+
+
+@pytest.mark.parametrize("source", [8, 12, 16])
+def test_loops_of_the_head_are_found_whatever_the_mouth_does(source):
+    mouths = wandering(7)[..., 0]
+    there_and_back = np.r_[np.arange(source), np.arange(source)[::-1]]
+    for seed in range(5):
+        frames = wandering(seed)
+        check_repeats(frames, mouths, 60)
+        for order in (np.arange(29) % source, there_and_back[np.arange(29) % (2 * source)]):
+            with pytest.raises(GenerationError, match="come again in the head"):
+                check_repeats(frames[order], mouths, 60)
+
+
+def test_loops_of_the_mouth_are_found_and_a_still_head_is_none():
+    still, mouths = np.repeat(wandering(1)[:1], 29, 0), wandering(2)[..., 0]
+    check_repeats(still, mouths, 60)
+    with pytest.raises(GenerationError, match="come again in the mouth"):
+        check_repeats(still, mouths[np.arange(29) % 10], 60)
+    opens_and_closes = mouths[np.r_[np.arange(15), np.arange(14)[::-1]]]
+    check_repeats(still, opens_and_closes, 60)  # as PAP or MOM does
+    assert repeats(mouths, False) > 0.3 and repeats(mouths[:10], False) == np.inf
+
+
+def test_a_picture_that_stops_while_the_sound_goes_on_is_found():
+    speech = say("they said money today", Voice("gmw/en+m2")).sound[3000:21560]
+    moving = wandering(3)[..., 0]
+    check_stuck(moving, speech)
+    stops = moving[np.minimum(np.arange(29), 14)]
+    with pytest.raises(GenerationError, match="stands still for"):
+        check_stuck(stops, speech)
+    silence_at_the_end = np.where(np.arange(len(speech)) < 15 * 640, speech, 0).astype(np.int16)
+    check_stuck(stops, silence_at_the_end)
+
+
+def test_the_lists_of_generators_and_their_modules_agree():
+    for name in GENERATORS:
+        module = generator_module(name)
+        assert getattr(module, "TRAINED", False) == (name in TRAINED)
+        for function in ("version", "load", "prepare", "generate"):
+            assert callable(getattr(module, function))
+        assert callable(getattr(module, "train" if name in TRAINED else "build"))
+    assert set(GENERATORS) >= TEXT_DRIVEN
+
+
+def test_a_text_driven_set_and_a_word_without_pronunciation(corpus, tmp_path):
+    words = {"MONEY": ["M", "AH", "N", "IY"]}
+    synthesise(
+        corpus, tmp_path / "crops", tmp_path / "records.parquet", generator="viseme",
+        pronunciations=words,
+    )  # fmt: skip
+    records = pd.read_parquet(tmp_path / "records.parquet").set_index("source")
+    assert set(records["generator"]) == {"viseme"}
+    assert set(records["reason"]["train/MONEY_00000"]) == {"silent sound"}  # for every generator
+    money = records[(records["label"] == "MONEY") & (records.index != "train/MONEY_00000")]
+    assert len(money) and set(money["reason"]) == {""}
+    unknown = records[(records["label"] == "PEOPLE") & (records.index != "train/PEOPLE_00000")]
+    assert unknown["reason"].str.contains("no pronunciation of 'PEOPLE'").all() and len(unknown)
+    assert len(open_crops(tmp_path / "crops")) == len(money)
+    assert read_lag(tmp_path / "lag.json")["clips"] == len(money)
+
+
+def test_a_trained_generator_needs_its_weights_and_they_are_recorded(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(contract, "TRAINED", frozenset({"portrait"}))
+    with pytest.raises(FileNotFoundError, match=r"no weights.safetensors .* train it first"):
+        synthesise(corpus, tmp_path / "a", tmp_path / "records.parquet", trained_folder=tmp_path)
+    prepare(tmp_path / "trained")
+    (tmp_path / "trained" / "weights.safetensors").write_bytes(b"weights")
+    (tmp_path / "set" / "working-old").mkdir(parents=True)  # of a run that was killed
+    synthesise(
+        corpus, tmp_path / "a", tmp_path / "set" / "records.parquet",
+        trained_folder=tmp_path / "trained",
+    )  # fmt: skip
+    records = pd.read_parquet(tmp_path / "set" / "records.parquet")
+    assert set(records["weights_sha256"]) == {hashlib.sha256(b"weights").hexdigest()}
+    assert sorted(p.name for p in (tmp_path / "set").iterdir()) == [
+        "lag.json", "records.parquet", "seconds.csv",
+    ]  # fmt: skip
+
+
+def test_working_folders_are_private_absolute_and_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with working_folder(".") as one, working_folder(".") as other:
+        assert one != other and one.is_absolute() and one.parent == tmp_path
+        (one / "temp.wav").write_bytes(b"x")
+    assert list(tmp_path.iterdir()) == []

@@ -8,10 +8,14 @@ from tests.unit.test_sound_to_visemes import small_codebook
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.crops import crop_clip
 from visemix.generators import portrait
-from visemix.generators.contract import GenerationError, mouth_motion
+from visemix.generators.contract import GenerationError, Utterance, mouth_motion
 from visemix.heads.model import load_head
 from visemix.heads.speech import Voice, say
 from visemix.media import read_clip
+
+
+def spoken(sound) -> Utterance:
+    return Utterance(sound, "WORD", 0.3, 0.8)
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +34,17 @@ def picture(tmp_path_factory):
 def test_a_rendered_portrait_speaks(model, picture):
     still = portrait.prepare(model, picture)
     sound = say("they said money today", Voice("gmw/en+m2")).sound
-    frames = portrait.generate(model, still, sound, 29, seed=1)
+    frames = portrait.generate(model, still, spoken(sound), 29, seed=1)
     assert frames.shape == (29, 256, 256, 3) and frames.dtype == np.uint8
     assert all(len(faces) == 1 for faces in model.detector.detect(frames, 0.9))
     assert mouth_motion(crop_clip(frames, model.detector).crops) > 20
-    assert (portrait.generate(model, still, sound, 29, seed=2) == frames).all()
+    assert (portrait.generate(model, still, spoken(sound), 29, seed=2) == frames).all()
 
 
 def test_mouth_is_piecewise_constant_and_the_head_rests(model, picture):
     still = portrait.prepare(model, picture)
     sound = say("all of us move about", Voice("gmw/en+m2", rate=120)).sound
-    frames = portrait.generate(model, still, sound, 40, seed=0)
+    frames = portrait.generate(model, still, spoken(sound), 40, seed=0)
     held = [(a == b).all() for a, b in itertools.pairwise(frames)]
     nearly = [np.abs(a.astype(int) - b).mean() < 0.5 for a, b in itertools.pairwise(frames)]
     assert sum(nearly) > 10 and not all(held)
@@ -51,14 +55,14 @@ def test_mouth_is_piecewise_constant_and_the_head_rests(model, picture):
 def test_different_sounds_move_it_differently(model, picture):
     still = portrait.prepare(model, picture)
     texts = ("people move before", "so it is easy")
-    a, b = (portrait.generate(model, still, say(t).sound, 29, 0) for t in texts)
+    a, b = (portrait.generate(model, still, spoken(say(t).sound), 29, 0) for t in texts)
     assert np.abs(a.astype(int) - b)[:, still.box[1] :].max() > 50
 
 
 def test_silence_is_refused(model, picture):
     still = portrait.prepare(model, picture)
     with pytest.raises(GenerationError, match="silent sound"):
-        portrait.generate(model, still, np.zeros(18560, np.int16), 29, 0)
+        portrait.generate(model, still, spoken(np.zeros(18560, np.int16)), 29, 0)
 
 
 def test_large_pictures_are_cut_to_the_face(model, picture, tmp_path):
@@ -101,7 +105,7 @@ def test_a_real_face_and_a_real_voice(model, real_clips, tmp_path):
     clip = read_clip(real_clips / "grid" / "s1_lbaq6p.mpg", sound=True)
     cv2.imwrite(str(tmp_path / "real.png"), clip.frames[0][..., ::-1])
     still = portrait.prepare(model, tmp_path / "real.png")
-    frames = portrait.generate(model, still, clip.sound, 75, 0)
+    frames = portrait.generate(model, still, spoken(clip.sound), 75, 0)
     crops = crop_clip(frames, model.detector)
     assert crops.quality["interpolated_frames"] == 0
     assert mouth_motion(crops.crops) > 10

@@ -1,22 +1,34 @@
 """What every generator of synthetic clips takes and gives, and the checks its output must pass.
 
-In: the picture of a person, the sound of a training clip, a clip_id, a seed and the number of
-frames at 25 fps. Out: mouth crops (T, 96, 96), cut by the same detector and alignment as those of
-the corpus, and a GenerationRecord; a clip that fails a check is a record with a reason, never a
-hole. A generator is a module of this package (see GENERATORS) with
+In: the picture of a person, an Utterance (the sound and the word of a training clip), a clip_id, a
+seed and the number of frames at 25 fps. Out: mouth crops (T, 96, 96), cut by the same detector and
+alignment as those of the corpus, and a GenerationRecord; a clip that fails a check (see checks) is
+a record with a reason, never a hole. A generator is a module of this package (see GENERATORS) with
 
 * `version() -> str`: a digest of the code that decides its pixels;
 * `build(folder, workers)`: make once what all processes share, in files under `folder`;
 * `load(folder) -> model`: once per process;
 * `prepare(model, picture_path) -> portrait`: once per picture;
-* `generate(model, portrait, sound, n_frames, seed) -> frames` uint8 (n_frames, H, W, 3) RGB,
+* `generate(model, portrait, utterance, n_frames, seed) -> frames` uint8 (n_frames, H, W, 3) RGB at
+  25 fps, or a media.Clip with them, whose frame rate is then checked too,
 
-the last two raising GenerationError with the reason.
+the last two raising GenerationError with the reason. The sound is known not to be silent. A process
+makes many clips; a generator that runs a program with files of its own does so in `working_folder`.
+
+A trained generator says `TRAINED = True` (and is named in generators.TRAINED), and has
+
+* `train(data, held_out, settings, folder, seed, device)`: learn from PairedClips of the training
+  split and write weights.safetensors, history.csv and, last, generator.json into `folder`;
+
+its `load(folder)` reads them there, and `build` is not called. A text-driven one (TEXT_DRIVEN)
+finds the phonemes of the word in the Utterance.
 """
 
-import math
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from importlib import import_module
@@ -24,25 +36,51 @@ from itertools import groupby
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
-from visemix.run.atomic import atomic_path
+from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
+from visemix.generators.checks import (
+    GenerationError,
+    check_crops,
+    check_frames,
+    check_repeats,
+    check_sound,
+    check_stuck,
+    mouth_motion,
+)
+from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
 
-GENERATORS = {"portrait": "visemix.generators.portrait"}
+if TYPE_CHECKING:
+    from visemix.faces.crops import MouthCrops
+
+__all__ = ["GENERATORS", "GenerationError", "check_crops", "check_frames", "mouth_motion"]
+
 FPS = 25
+SAMPLES_PER_FRAME = 640  # of sound, at 16 kHz
 MIN_FACE_SHARE = 0.95  # of the frames, in which the mouth must be found
-MIN_MOTION = 4.0  # squared grey levels (see mouth_motion); mouths that speak measured 30 to 250
+WEIGHTS = "weights.safetensors"  # of a trained generator, in its folder
 STATUSES = ("accepted", "rejected")
-_CODE = ("generators.contract", "faces", "media")  # what decides the crops besides the generator
+# what decides the crops besides the generator
+_CODE = ("generators.contract", "generators.checks", "faces", "media")
+LAG = "lag.json"  # beside the records
+_LITTER = "working-"
 
 
-class GenerationError(ValueError):
-    """A synthetic clip cannot be made or used; the message is the reason in its record."""
+@dataclass(frozen=True)
+class Utterance:
+    """What is said: the sound of a training clip, its word and where in the sound that word is."""
+
+    sound: np.ndarray  # (N,) int16, 16 kHz mono, from the first frame on
+    label: str
+    word_start_s: float  # NaN where it is not known
+    word_end_s: float
+    phonemes: tuple[str, ...] = ()  # of the word, ARPAbet; for text-driven generators only
 
 
 @dataclass(frozen=True)
@@ -59,6 +97,7 @@ class GenerationRecord:
     seconds: float  # CPU time, without the preparation that clips of one portrait share
     status: str  # accepted | rejected
     reason: str = ""
+    weights_sha256: str = ""  # of a trained generator
 
 
 @dataclass(frozen=True)
@@ -77,41 +116,6 @@ def generator_module(name: str) -> ModuleType:
     return import_module(GENERATORS[name])
 
 
-def check_frames(frames: np.ndarray, n_frames: int) -> None:
-    """Raise GenerationError unless frames are uint8 (n_frames, H, W, 3)."""
-    if not isinstance(frames, np.ndarray):
-        raise GenerationError(f"the generator gave {type(frames).__name__} instead of an array")
-    if np.issubdtype(frames.dtype, np.floating) and not np.isfinite(frames).all():
-        raise GenerationError("frames hold values that are not finite")
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
-        raise GenerationError(f"frames are {frames.dtype} {frames.shape}, not uint8 (T, H, W, 3)")
-    if len(frames) != n_frames:
-        raise GenerationError(f"{len(frames)} frames instead of {n_frames}")
-
-
-def check_crops(crops: np.ndarray, quality: dict, n_frames: int, min_face_share: float) -> None:
-    """Raise GenerationError if the mouth was missed in too many frames, or does not move.
-
-    The sound is known not to be silent: generators reject silence themselves.
-    """
-    if crops.dtype != np.uint8 or len(crops) != n_frames:
-        raise GenerationError(f"crops are {crops.dtype} {crops.shape}, not uint8 ({n_frames}, ...)")
-    if not all(math.isfinite(value) for value in quality.values()):
-        raise GenerationError(f"the crops' quality is not finite: {quality}")
-    found = 1 - quality["interpolated_frames"] / n_frames
-    if found < min_face_share:
-        raise GenerationError(f"the mouth was found in {found:.0%} of the frames only")
-    if (motion := mouth_motion(crops)) < MIN_MOTION:
-        raise GenerationError(f"the mouth is frozen (variance over time {motion:.2f})")
-
-
-def mouth_motion(crops: np.ndarray) -> float:
-    """Mean variance over time of the middle half of crops (T, H, W), in squared grey levels."""
-    height, width = crops.shape[1:]
-    middle = crops[:, height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
-    return float(middle.astype(np.float32).var(0).mean())
-
-
 def synthesise_set(
     generator: str,
     pairs: pd.DataFrame,
@@ -124,18 +128,23 @@ def synthesise_set(
     min_face_share: float = MIN_FACE_SHARE,
     workers: int = 1,
     clips_per_shard: int = CLIPS_PER_SHARD,
+    trained_folder: str | PathLike | None = None,
+    pronunciations: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Generate the clips of `pairs` (see pairing) into a crop set at `folder`, and their records.
 
-    parameters: as those of faces.crops.crop_set. The crop set's index carries the source
-    clip's label and word times, and the portrait as speaker. Equal input gives equal bytes whatever
-    `workers`, and after an interruption whole shards are kept. `records_path` (parquet) gets a row
-    a clip without its `seconds`, which no two runs share: those are appended, as clips are made, to
-    `seconds.csv` beside it. Raises LeakError (see pairing) if a pair is not allowed, ValueError for
-    unknown parameters, FileNotFoundError for missing folders.
+    parameters: as those of faces.crops.crop_set. `trained_folder` holds the weights of a trained
+    generator; `pronunciations` the phonemes of each label for a text-driven one. The crop set's
+    index carries the source clip's label and word times, and the portrait as speaker. Equal input
+    gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
+    `records_path` (parquet) gets a row a clip without its `seconds`, which no two runs share: those
+    are appended, as clips are made, to `seconds.csv` beside it. `lag.json` beside it says whether
+    mouths and sounds run in step (see lag). Raises LeakError (see pairing) if a pair is not
+    allowed, ValueError for unknown parameters, FileNotFoundError for missing folders or weights.
     """
     from visemix.faces.crops import split_parameters
     from visemix.faces.detectors import describe_detector
+    from visemix.generators.lag import write_lag
     from visemix.generators.pairing import check_pairs
 
     parameters, detector = split_parameters(parameters or {})
@@ -147,9 +156,18 @@ def synthesise_set(
             raise FileNotFoundError(f"{path}: no such folder; check the path")
     module, shared = generator_module(generator), Path(records_path).parent
     shared.mkdir(parents=True, exist_ok=True)
-    module.build(shared, workers)
+    for litter in shared.glob(f"{_LITTER}*"):  # of a run that was killed
+        shutil.rmtree(litter)
     plan = _plan(pairs, manifest).assign(generator=generator, version=module.version())
-    job = Job(generator, shared, media_root, portraits_root, parameters, min_face_share, detector)
+    if generator in TRAINED:
+        plan["weights_sha256"] = _weights_sha256(generator, trained_folder)
+    else:
+        module.build(shared, workers)
+    if generator in TEXT_DRIVEN:
+        known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
+        plan["phonemes"] = plan["label"].map(known).fillna("")
+    loaded = Path(trained_folder) if generator in TRAINED else shared
+    job = Job(generator, loaded, media_root, portraits_root, parameters, min_face_share, detector)
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         clips = [Task(**row) for row in rows.to_dict("records")]
@@ -168,6 +186,7 @@ def synthesise_set(
     recorded |= {"min_face_share": min_face_share, "code": code_digest(*_CODE)}
     build_crops(folder, plan, make, recorded, clips_per_shard)
     write_records(plan, folder, records_path)
+    write_lag(folder, plan, media_root, shared / LAG)
 
 
 def write_records(plan: pd.DataFrame, folder: str | PathLike, path: str | PathLike) -> None:
@@ -179,8 +198,9 @@ def write_records(plan: pd.DataFrame, folder: str | PathLike, path: str | PathLi
     records["reason"] = records["clip_id"].map(reasons).fillna("").astype("str")
     records["status"] = np.where(records["reason"] == "", *STATUSES)
     columns = [f.name for f in fields(GenerationRecord) if f.name != "seconds"]
+    records = records.reindex(columns=columns, fill_value="")
     with atomic_path(path) as temporary:
-        records[columns].to_parquet(temporary, index=False)
+        records.to_parquet(temporary, index=False)
 
 
 @dataclass(frozen=True)
@@ -201,6 +221,8 @@ class Task:
     word_end_s: float
     generator: str
     version: str
+    weights_sha256: str = ""
+    phonemes: str = ""  # ARPAbet, with spaces between
 
 
 @dataclass(frozen=True)
@@ -208,7 +230,7 @@ class Job:
     """What all tasks of a set share."""
 
     generator: str
-    shared: Path
+    shared: Path  # what the generator loads is in there
     media_root: Path
     portraits_root: Path
     crop_parameters: dict
@@ -223,6 +245,24 @@ def _plan(pairs: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     plan = pairs.merge(sounds, on="source", how="left", validate="many_to_one")
     plan["n_frames"] = (plan["n_frames"] * FPS / plan["fps"]).round().astype("int64")
     return plan.drop(columns="fps")
+
+
+def _weights_sha256(generator: str, folder: str | PathLike | None) -> str:
+    if folder is None or not (Path(folder) / WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"{folder}: no {WEIGHTS} of the generator {generator!r} there; train it first"
+        )
+    return sha256_file(Path(folder) / WEIGHTS)
+
+
+@contextmanager
+def working_folder(parent: str | PathLike) -> Iterator[Path]:
+    """A folder of one's own under `parent` (what `load` got), absolute; removed at the end.
+
+    What a killed process leaves of it is removed when the set is made again.
+    """
+    with tempfile.TemporaryDirectory(prefix=_LITTER, dir=Path(parent).resolve()) as folder:
+        yield Path(folder)
 
 
 def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]:
@@ -243,11 +283,18 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
 
     start, media = time.process_time(), job.media_root / task.media
     try:
-        frames = module.generate(model, portrait, read_sound(media), task.n_frames, task.seed)
-        check_frames(frames, task.n_frames)
+        sound = read_sound(media)
+        check_sound(sound[: task.n_frames * SAMPLES_PER_FRAME])
+        said = Utterance(
+            sound, task.label, task.word_start_s, task.word_end_s, tuple(task.phonemes.split())
+        )
+        made = module.generate(model, portrait, said, task.n_frames, task.seed)
+        frames = check_frames(made, task.n_frames)
         detector = load_detector(**job.detector) if job.detector else None
         mouth = crop_clip(frames, detector, **job.crop_parameters)
         check_crops(mouth.crops, mouth.quality, task.n_frames, job.min_face_share)
+        check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
+        check_stuck(mouth.crops, sound)
     except (GenerationError, MediaError, CropError) as error:
         made = rejected(task, str(error).removeprefix(f"{media}: "))
         crops, quality, record = None, {}, made.record
@@ -255,6 +302,13 @@ def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> 
         crops, quality = mouth.crops, mouth.quality
         record = replace(rejected(task, "").record, status="accepted")
     return Generated(replace(record, seconds=time.process_time() - start), crops, quality)
+
+
+def _top_of_mouth(mouth: "MouthCrops") -> int:
+    """The row of the frames above which nothing speaks: the highest place of the nose's tip."""
+    from visemix.faces.alignment import FIXED_CROP
+
+    return FIXED_CROP[0].start if mouth.landmarks is None else int(mouth.landmarks[:, 2, 1].min())
 
 
 def rejected(task: Task, reason: str) -> Generated:

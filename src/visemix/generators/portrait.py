@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from visemix.faces.detection import Face
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.contract import GenerationError
+from visemix.generators.contract import GenerationError, Utterance
+from visemix.generators.pictures import find_face, frame_face, read_picture
 from visemix.generators.sound_to_visemes import (
     Codebook,
     build_codebook,
@@ -28,11 +27,6 @@ from visemix.heads.still import MOUTH_UNITS, Still, draw_still, prepare_still
 from visemix.run.provenance import code_digest
 
 FPS = 25
-PICTURE_SIZE = 256  # px: side of the frames made from a larger picture
-LARGE = 384  # px: larger pictures are cut down to the face
-FACE_HEIGHT = 0.48  # of the frame's height, of a picture that is cut down
-MIN_SCORE = 0.5  # of the face detector
-MIN_EYE_DISTANCE = 20  # px
 # no coarticulation, and a smaller range than a speaker's; lips still close for bilabials
 STYLE = Style(
     sharp=True,
@@ -57,7 +51,9 @@ class Model:
 @cache
 def version() -> str:
     """Digest of the code that decides the pixels."""
-    return code_digest("generators.portrait", *_CODE, *_CODEBOOK_CODE, "heads.data")
+    return code_digest(
+        "generators.portrait", "generators.pictures", *_CODE, *_CODEBOOK_CODE, "heads.data"
+    )
 
 
 def build(folder: Path, workers: int = 1) -> None:
@@ -83,58 +79,17 @@ def prepare(model: Model, picture: Path) -> Still:
 
 
 def generate(
-    model: Model, portrait: Still, sound: np.ndarray, n_frames: int, seed: int
+    model: Model, portrait: Still, utterance: Utterance, n_frames: int, seed: int
 ) -> np.ndarray:
-    """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of the portrait speaking sound (N,) int16.
+    """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of the portrait speaking the sound.
 
-    16 kHz mono. Nothing is drawn at random, so that the seed changes nothing. Raises
+    Its text is not looked at. Nothing is drawn at random, so that the seed changes nothing. Raises
     GenerationError for a silent sound.
     """
-    segments = sound_to_segments(sound, n_frames, model.codebook)
+    segments = sound_to_segments(utterance.sound, n_frames, model.codebook)
     times = (np.arange(n_frames) + 0.5) / FPS
     weights = unit_weights(curves(segments, times, STYLE), MOUTH_UNITS, STYLE)
     return draw_still(portrait, weights)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """A picture (H, W, 3) uint8 RGB. Raises GenerationError if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise GenerationError("the picture cannot be read")
-    return np.ascontiguousarray(image[..., ::-1])
-
-
-def find_face(image: np.ndarray, detector: RetinaFace) -> Face:
-    """The largest face of a picture. Raises GenerationError if there is none to work with."""
-    faces = detector.detect(image[None], MIN_SCORE, 640)[0]
-    if not faces:
-        raise GenerationError("no face found in the picture")
-    face = max(faces, key=lambda f: float(np.prod(f.box[2:] - f.box[:2])))
-    eyes = float(np.linalg.norm(face.landmarks[1] - face.landmarks[0]))
-    if eyes < MIN_EYE_DISTANCE:
-        raise GenerationError(
-            f"the face is too small: eyes {eyes:.0f} px apart, need {MIN_EYE_DISTANCE}"
-        )
-    return face
-
-
-def frame_face(image: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:
-    """The picture as frames show it, and the face's five points (5, 2) px in it.
-
-    A large picture is cut to a square around the face and scaled to 256 px.
-    """
-    height, width = image.shape[:2]
-    if max(height, width) <= LARGE:
-        return image, face.landmarks
-    x0, y0, x1, y1 = face.box
-    side = int(np.clip((y1 - y0) / FACE_HEIGHT, 2, min(height, width)))
-    left = int(np.clip((x0 + x1 - side) / 2, 0, width - side))
-    top = int(np.clip((y0 + y1 - side) / 2, 0, height - side))
-    part = image[top : top + side, left : left + side]
-    scale = PICTURE_SIZE / side
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    framed = cv2.resize(part, (PICTURE_SIZE, PICTURE_SIZE), interpolation=way)
-    return framed, (face.landmarks - (left, top)) * scale
 
 
 def _codebook_path(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 from scipy.fft import dct
 
-from visemix.generators.contract import GenerationError
+from visemix.generators.checks import check_sound
 from visemix.heads.articulation import frame_visemes, segments
 from visemix.heads.speech import ACCENTS, Speech, Voice, say
 from visemix.run.atomic import atomic_path
@@ -29,7 +29,6 @@ N_BANDS, N_CEPSTRA, CONTEXT = 26, 13, 6  # context: cepstra on either side
 PIECE = 116  # cepstra (1.16 s, a clip of 29 frames) normalised together in the codebook
 SPEECH_RANGE_DB = 35  # cepstra this far below the loudest do not count for the mean
 SILENCE_DB, SILENCE_STEPS = 45, 15  # a pause: quieter than this for 150 ms; a closure is shorter
-LEAST_LEVEL_DB = -60  # of full scale: below it a sound is called silent
 HIDDEN, EPOCHS = 128, 12
 SENTENCES_PER_VOICE = 12
 ACOUSTIC_WEIGHT, PRIOR_WEIGHT = 0.5, 0.5  # of the posteriors in the Viterbi search
@@ -139,16 +138,6 @@ def frame_labels(sound: np.ndarray, n_frames: int, codebook: Codebook) -> list[s
     if "sil" in codebook.visemes:
         path[_pauses(level)] = codebook.visemes.index("sil")
     return _vote(path, n_frames, codebook.visemes)
-
-
-def check_sound(sound: np.ndarray) -> None:
-    """Raise GenerationError('silent sound') if there is nothing in it that could move a mouth."""
-    if sound.ndim != 1:
-        raise GenerationError(f"the sound has shape {sound.shape} instead of (N,)")
-    scaled = sound.astype(np.float64) / (32768 if sound.dtype == np.int16 else 1)
-    power = np.mean(scaled**2) if len(scaled) else 0.0
-    if not power > 10 ** (LEAST_LEVEL_DB / 10):  # also false for NaN
-        raise GenerationError("silent sound")
 
 
 def mfcc(sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

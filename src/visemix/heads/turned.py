@@ -1,6 +1,6 @@
 """Turn the head in a picture: the picture's own pixels on the fitted head, seen from elsewhere.
 
-Three surfaces carry the picture: the face (the fitted mesh), and hair, neck and background (one
+Two surfaces carry the picture: the face (the fitted mesh), and hair, neck and background (a
 grid of depths that follows the head near it and stays in place far from it, the idea of 300W-LP:
 Zhu et al., CVPR 2016, section 4). A part of the face that the picture does not show well takes the
 pixels of its mirror image. Light stays as it was taken.

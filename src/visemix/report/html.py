@@ -11,6 +11,7 @@ import pandas as pd
 
 from visemix.clips.shards import open_crops
 from visemix.evaluation.resolution import compare_rows
+from visemix.generators.lag import describe, read_lag
 from visemix.papers.cells import (
     evaluation_folder,
     read_paper,
@@ -80,13 +81,14 @@ def _data(parameters: dict) -> list[dict]:
         )
     records = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/records.parquet")
     rejected = records[records.status == "rejected"]
+    lag = read_lag(f"data/synthesis/{corpus}-{generator}/lag.json")
     rows.append(
         {
             "name": f"synthetic ({generator}), training only",
             "clips": len(records),
             "used": int((records.status == "accepted").sum()),
             "speakers": records.portrait.nunique(),
-            "reasons": _reasons(rejected),
+            "reasons": "; ".join(filter(None, [describe(lag), _reasons(rejected)])),
         }
     )
     excluded = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/excluded_portraits.parquet")

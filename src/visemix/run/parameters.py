@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from visemix.generators import GENERATORS
 from visemix.papers.mixture_runs import repeats_value
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -96,7 +97,7 @@ class Pose(Section):
 
 
 class Synthesis(Section):
-    generator: Literal["portrait"]
+    generator: Literal[tuple(GENERATORS)]
     portraits: str
     portrait_source: Literal["folder", "ffhq", "vggface", "vggface2", "celeba"]
     rendered_portraits: Annotated[int, Field(ge=0)]
@@ -114,6 +115,13 @@ class Synthesis(Section):
                 "synthesis.rendered_portraits to 0, or portrait_source to folder"
             )
         return self
+
+
+class Generators(Section):
+    """What generators are trained with: a section each, see `trained_settings`."""
+
+    seed: int
+    threads: PositiveInt
 
 
 class Mixing(Section):
@@ -232,6 +240,7 @@ class Parameters(Section):
     visemes: Visemes
     pose: Pose
     synthesis: Synthesis
+    generators: Generators
     mixing: Mixing
     model: Model
     training: Training
@@ -271,6 +280,15 @@ def resolve_parameters(config: dict) -> dict:
     except ValidationError as error:
         raise ParameterError("\n".join(_explain(e) for e in error.errors())) from None
     return checked.model_dump(mode="python", by_alias=True, exclude_none=False)
+
+
+def trained_settings(generator: str, parameters: dict) -> dict:
+    """What a generator is trained with: its section of `generators`, and threads.
+
+    The section bears the generator's name up to the first '-': variants of one share it.
+    """
+    section = parameters["generators"][generator.partition("-")[0]]
+    return {"threads": parameters["generators"]["threads"]} | section
 
 
 def _plain(value):

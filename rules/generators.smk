@@ -1,0 +1,45 @@
+# What trained generators learn from and become: sounds beside the crops of a split, and weights.
+
+
+rule sounds:
+    input:
+        manifest=rules.manifest.output.manifest,
+    output:
+        sounds=f"data/sounds/{CORPUS}-{{split}}/sounds.npy",
+        index=f"data/sounds/{CORPUS}-{{split}}/index.parquet",
+        rejects=f"data/sounds/{CORPUS}-{{split}}/rejects.parquet",
+    log:
+        "logs/sounds/{split}.log",
+    benchmark:
+        "logs/sounds/{split}.tsv"
+    threads: 64
+    params:
+        root=ROOT,
+        code=code_digest("generators.paired_clips", "media"),
+    script:
+        SCRIPTS / "sounds.py"
+
+
+rule train_generator:
+    input:
+        crops=expand(f"data/crops/{CORPUS}-{{split}}/manifest.json", split=["train", "val"]),
+        sounds=expand(f"data/sounds/{CORPUS}-{{split}}/index.parquet", split=["train", "val"]),
+    output:
+        weights=f"data/generators/{CORPUS}-{{generator}}/weights.safetensors",
+        history=f"data/generators/{CORPUS}-{{generator}}/history.csv",
+        record=f"data/generators/{CORPUS}-{{generator}}/generator.json",
+    log:
+        "logs/train_generator/{generator}.log",
+    benchmark:
+        "logs/train_generator/{generator}.tsv"
+    wildcard_constraints:
+        generator="|".join(sorted(TRAINED)) or "none",
+    threads: PARAMETERS["generators"]["threads"]
+    resources:
+        gpu=1,
+    params:
+        settings=lambda wildcards: trained_settings(wildcards.generator, PARAMETERS),
+        seed=PARAMETERS["generators"]["seed"],
+        code=code_digest("generators", "training.checkpoints", "clips.shards"),
+    script:
+        SCRIPTS / "train_generator.py"
