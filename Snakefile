@@ -10,7 +10,8 @@ from snakemake.utils import min_version
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.generators.external import settings_of
-from visemix.papers import cells
+from visemix.papers import beta_axis, cells
+from visemix.papers.mixture_runs import RUN
 from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.run.provenance import code_digest
 
@@ -29,7 +30,7 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 wildcard_constraints:
     split="train|val|test",
     generator="|".join(GENERATORS),
-    run=r"[a-z]+-R\d+",
+    run=RUN,
     seed=r"\d+",
     test_set="|".join([*cells.TEST_SETS, "val", *(f"{g}-evaluation" for g in GENERATORS)]),
     shuffled="(-shuffled)?",
@@ -47,6 +48,7 @@ include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/generator_measures.smk"
+include: "rules/beta.smk"
 
 
 rule all:

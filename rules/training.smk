@@ -19,7 +19,7 @@ rule train:
         gpu=1,
     params:
         model=lambda wildcards: cells.model_of_run(wildcards.run, PARAMETERS),
-        training=PARAMETERS["training"],
+        training=lambda wildcards: cells.training_of_run(wildcards.run, PARAMETERS),
         code=code_digest("training", "models", "clips"),
     script:
         SCRIPTS / "train.py"

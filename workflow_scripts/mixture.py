@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from visemix.clips.mixture import make_mixture, write_mixture
+from visemix.papers.mixture_runs import repeats_value
 from visemix.run.log import log_to
 
 if __name__ == "__main__":
@@ -12,7 +13,7 @@ if __name__ == "__main__":
         name=Path(snakemake.output.mixture).stem,
         real_folder=Path(snakemake.input.real).parent,
         synthetic_folder=Path(synthetic).parent if synthetic else None,
-        repeats=float(snakemake.params.repeats),
+        repeats=float(repeats_value(snakemake.params.repeats)),
         seed=snakemake.params.seed,
         redraw=snakemake.params.redraw,
     )

@@ -18,14 +18,15 @@ if __name__ == "__main__":
     visemes = pd.read_parquet(snakemake.input.visemes).sort_values("word")
     targets = visemes.multi_hot.to_list()
     folder = Path(snakemake.output.model).parent
+    mixture = read_mixture(snakemake.input.mixture)
     train(
         folder,
-        read_mixture(snakemake.input.mixture),
+        mixture,
         Path(snakemake.input.validation).parent,
         words=visemes.word.to_list(),
         viseme_targets=targets if snakemake.params.model["viseme_branch"] else None,
         model_config=recogniser_config(snakemake.params.model, len(targets), len(targets[0])),
-        training=training_config(snakemake.params.training),
+        training=training_config(snakemake.params.training, mixture),
         seed=int(snakemake.wildcards.seed),
         device=device_name(),
         checkpoint_folder=Path("checkpoints") / folder.relative_to("runs"),

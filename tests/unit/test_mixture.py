@@ -11,8 +11,10 @@ from visemix.clips.mixture import (
     check_sources,
     expand_mixture,
     make_mixture,
+    make_sampled_mixture,
     mixing_ratio,
     read_mixture,
+    repeats_of,
     write_mixture,
 )
 
@@ -49,6 +51,20 @@ def test_each_real_clip_is_drawn_floor_or_ceiling_n_times(n_real, n_synthetic, r
     assert len(times) == n_real
     assert set(times) <= {math.floor(repeats), math.ceil(repeats)}
     assert (np.sort(row[source == 1]) == np.arange(n_synthetic)).all()
+
+
+@given(counts, counts, st.floats(0.001, 0.999))
+def test_the_inverse_of_beta_gives_it_back(n_real, n_synthetic, beta):
+    repeats = repeats_of(beta, n_real, n_synthetic)
+    assert mixing_ratio(repeats, n_real, n_synthetic) == pytest.approx(beta)
+    assert repeats_of(1, n_real, n_synthetic) == math.inf
+    assert repeats_of(0, n_real, n_synthetic) == 0
+
+
+@pytest.mark.parametrize("arguments", [(-0.1, 5, 5), (1.1, 5, 5), (0.5, 0, 5), (0.5, 5, 0)])
+def test_beta_that_no_repeats_give_is_refused(arguments):
+    with pytest.raises(ValueError):
+        repeats_of(*arguments)
 
 
 def test_ends_of_the_range():
@@ -119,3 +135,37 @@ def test_unfinished_changed_and_senseless_sources_are_refused(tmp_path):
     path.write_text(json.dumps({**mixture, "version": 0}))
     with pytest.raises(ValueError, match="version 0"):
         read_mixture(path)
+
+
+SHARES = [0.1, 0.3, 0.5, 0.7]
+
+
+def test_sampled_mixtures_have_one_size_and_the_share_asked_for(tmp_path):
+    real, synthetic = make_toy(tmp_path / "real", 60), make_toy(tmp_path / "synthetic", 49)
+    for share in SHARES:
+        mixture = make_sampled_mixture("x", real, synthetic, share, SHARES, seed=0)
+        source, row = expand_mixture(mixture)
+        assert len(row) == 66  # the least of 60 / 0.9 and 49 / 0.7
+        assert (source == 1).sum() == round(share * 66)
+        assert mixture["beta"] == pytest.approx((source == 0).mean())
+        for number in (0, 1):  # nothing is drawn twice
+            assert len(set(row[source == number])) == (source == number).sum()
+        check_sources(mixture)
+
+
+def test_another_draw_takes_other_clips_of_both_kinds(tmp_path):
+    real, synthetic = make_toy(tmp_path / "real", 60), make_toy(tmp_path / "synthetic", 49)
+    draws = [make_sampled_mixture("x", real, synthetic, 0.5, SHARES, seed=s) for s in (0, 1)]
+    (source, first), (_, second) = (expand_mixture(mixture) for mixture in draws)
+    for number in (0, 1):
+        assert set(first[source == number]) != set(second[source == number])
+
+
+def test_shares_that_cannot_be_drawn_are_refused(tmp_path):
+    real, synthetic = make_toy(tmp_path / "real", 6), make_toy(tmp_path / "synthetic", 6)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        make_sampled_mixture("x", real, synthetic, 1.0, [0.5, 1.0], seed=0)
+    with pytest.raises(ValueError, match="is none of"):
+        make_sampled_mixture("x", real, synthetic, 0.4, [0.5], seed=0)
+    with pytest.raises(ValueError, match="0 of 6 synthetic clips cannot be drawn"):
+        make_sampled_mixture("x", real, synthetic, 0.01, [0.01], seed=0)

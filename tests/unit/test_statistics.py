@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from visemix.evaluation.statistics import mcnemar, paired_comparison, wilson_interval
+from visemix.evaluation.statistics import holm, mcnemar, paired_comparison, wilson_interval
 
 
 @given(st.integers(1, 5000), st.floats(0, 1))
@@ -60,3 +60,27 @@ def test_other_clips_are_an_error():
     twice = pd.DataFrame({"clip_id": ["a", "a"], "correct": [True, False]})
     with pytest.raises(ValueError, match="more than once"):
         paired_comparison(twice, table({"a": True}))
+
+
+def test_holm_by_hand():
+    # Sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1, never less than the one before.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.3, 0.9]) == pytest.approx([0.6, 0.9])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_lies_between_the_p_values_and_bonferroni_in_their_order(p_values):
+    adjusted = np.array(holm(p_values))
+    p_values = np.array(p_values)
+    assert (adjusted >= p_values).all()
+    assert (adjusted <= np.minimum(1, len(p_values) * p_values) + 1e-12).all()
+    assert (np.diff(adjusted[np.argsort(p_values, kind="stable")]) >= 0).all()
+
+
+def test_holm_refuses_what_is_no_p_value():
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([0.5, 1.5])
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([float("nan")])

@@ -43,6 +43,18 @@ def mixing_ratio(repeats: float, n_real: int, n_synthetic: int) -> float:
     return share
 
 
+def repeats_of(beta: float, n_real: int, n_synthetic: int) -> float:
+    """The N that gives a share of real clips: the inverse of `mixing_ratio`.
+
+    beta: in [0, 1]; 1 is N = infinity. Raises ValueError for other shares and for empty sets.
+    """
+    if not 0 <= beta <= 1:
+        raise ValueError(f"beta is {beta}; a share of real clips lies between 0 and 1")
+    if n_real < 1 or n_synthetic < 1:
+        raise ValueError(f"{n_real} real and {n_synthetic} synthetic clips; both are needed")
+    return math.inf if beta == 1 else beta * n_synthetic / ((1 - beta) * n_real)
+
+
 def make_mixture(
     name: str,
     real_folder: str | Path,
@@ -88,6 +100,45 @@ def make_mixture(
         "beta": mixing_ratio(repeats, real["clips"], n_synthetic),
         "seed": seed,
         "redraw": redraw,
+    }
+
+
+def make_sampled_mixture(
+    name: str,
+    real_folder: str | Path,
+    synthetic_folder: str | Path,
+    synthetic_share: float,
+    all_shares: list[float],
+    seed: int,
+) -> dict:
+    """Describe a mixture of fixed size in which a share of the clips is synthetic.
+
+    No clip is drawn twice. The size is the largest at which that holds for all of `all_shares`, so
+    that mixtures of different shares can be compared; another `seed` draws other clips. Shares lie
+    in (0, 1). Returns what `make_mixture` does.
+    """
+    if not all(0 < share < 1 for share in (synthetic_share, *all_shares)):
+        raise ValueError(f"shares {synthetic_share}, {all_shares}: they must lie between 0 and 1")
+    if synthetic_share not in all_shares:
+        raise ValueError(f"share {synthetic_share} is none of {all_shares}")
+    sources = [_source(real_folder, "real", 1), _source(synthetic_folder, "synthetic", 1)]
+    n_real, n_synthetic = (source["clips"] for source in sources)
+    size = math.floor(min(n_real / (1 - min(all_shares)), n_synthetic / max(all_shares)))
+    drawn = [size - round(synthetic_share * size), round(synthetic_share * size)]
+    for source, count in zip(sources, drawn, strict=True):
+        if not 0 < count <= source["clips"]:
+            raise ValueError(
+                f"{name}: {count} of {source['clips']} {source['role']} clips cannot be drawn; "
+                "make more clips, or choose other shares"
+            )
+        source["repeats"] = count / source["clips"]
+    return {
+        "version": VERSION,
+        "name": name,
+        "sources": sources,
+        "beta": drawn[0] / size,
+        "seed": seed,
+        "redraw": "fixed",
     }
 
 

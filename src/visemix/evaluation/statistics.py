@@ -1,7 +1,9 @@
 """Uncertainty of accuracies, and of differences between recognisers tested on the same clips."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -24,6 +26,22 @@ def mcnemar(only_first: int, only_second: int) -> float:
         raise ValueError(f"counts {only_first} and {only_second} must not be negative")
     discordant = only_first + only_second
     return float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values adjusted for their number (Holm, Scandinavian Journal of Statistics 1979).
+
+    In the order given, each in [0, 1]: rejecting where the adjusted value is at most 5% keeps the
+    probability of any false rejection among all of them below 5%.
+    """
+    p_values = np.asarray(p_values, float)
+    if not ((p_values >= 0) & (p_values <= 1)).all():
+        raise ValueError(f"p values {p_values.tolist()} must lie between 0 and 1")
+    order = np.argsort(p_values, kind="stable")
+    stepped = p_values[order] * np.arange(len(order), 0, -1)
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return adjusted.tolist()
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ that name the same run share its training.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
+
+from visemix.papers.mixture_runs import repeats_name, split_name
 
 PAPERS = Path(__file__).parents[3] / "papers"
 
@@ -35,11 +38,20 @@ class Cell:
 
 
 def read_paper(name: str) -> dict:
-    """Content of papers/<name>.yaml. Raises FileNotFoundError naming the papers there are."""
+    """Content of papers/<name>.yaml, not to be changed.
+
+    Raises FileNotFoundError naming the papers there are.
+    """
     path = PAPERS / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in PAPERS.glob("*.yaml")))
         raise FileNotFoundError(f"no paper {name!r} under papers/; there are: {known}")
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _parsed(path: Path, _changed: int) -> dict:
+    """A paper's content, kept because every run of the DAG looks it up."""
     return yaml.safe_load(path.read_text())
 
 
@@ -80,18 +92,21 @@ def resolve_run(run: str, parameters: dict) -> dict:
 
     Keys: temporal_shift, synthetic, repeats, viseme_branch, tafm, lambda, gamma as in
     papers/*.yaml with the changes of `parameters['runs']` laid over; `mixture`, the name of the
-    mixture it is trained on; `changed`, the keys that differ from the paper's.
+    mixture it is trained on; `changed`, the keys that differ from the paper's. A run of
+    papers.mixture_runs is the one it is built on with another mixture, and has the keys of
+    `split_name` as well.
     Raises ValueError for a run that no paper has, or a combination that means nothing.
     """
-    published = _published_run(run)
+    base, mixture = split_name(run)
+    published = _published_run(base)
     settings = {"lambda": None, "gamma": None} | published
-    changes = {k: v for k, v in parameters["runs"].get(run, {}).items() if v is not None}
-    settings |= changes
+    changes = {k: v for k, v in parameters["runs"].get(base, {}).items() if v is not None}
+    settings |= changes | mixture
     if settings["tafm"] and (settings["lambda"] is None or settings["gamma"] is None):
         raise ValueError(f"runs.{run}: tafm needs lambda and gamma; add them in params.yaml")
     if not settings["tafm"] and {"lambda", "gamma"} & set(changes):
         raise ValueError(f"runs.{run}: lambda and gamma act only with tafm: true")
-    if math.isinf(settings["repeats"]) == settings["synthetic"]:
+    if (settings["repeats"] == math.inf) == settings["synthetic"]:
         raise ValueError(
             f"runs.{run}: synthetic = {settings['synthetic']} with repeats = "
             f"{settings['repeats']}; real data only is synthetic: false and repeats: .inf"
@@ -114,7 +129,10 @@ def mixture_name(settings: dict, parameters: dict) -> str:
     corpus = parameters["corpus"]["name"]
     if not settings["synthetic"]:
         return f"{corpus}-real"
-    return f"{corpus}-{parameters['synthesis']['generator']}-N{settings['repeats']:g}"
+    generator = settings.get("generator", parameters["synthesis"]["generator"])
+    if "share" in settings:
+        return f"{corpus}-{generator}-G{settings['share']}{settings['draw']}"
+    return f"{corpus}-{generator}-{repeats_name(settings['repeats'])}"
 
 
 def model_settings(run: dict, model: dict) -> dict:
@@ -142,6 +160,12 @@ def mixture_file(run: str, parameters: dict) -> Path:
 def model_of_run(run: str, parameters: dict) -> dict:
     """`model_settings` of a run by its name."""
     return model_settings(resolve_run(run, parameters), parameters["model"])
+
+
+def training_of_run(run: str, parameters: dict) -> dict:
+    """The section `training` for a run by its name, with equal_epochs where it counts epochs."""
+    equal = resolve_run(run, parameters).get("equal", "updates")
+    return parameters["training"] | ({"equal_epochs": True} if equal == "epochs" else {})
 
 
 # test sets that the DAG makes: the test split, and the same clips with the heads turned;

@@ -13,7 +13,8 @@ import pandas as pd
 PUBLISHED, HERE = "#888888", "#1f6fb4"
 
 
-def _png(figure) -> bytes:
+def to_png(figure) -> bytes:
+    """PNG bytes of a matplotlib figure, which is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
@@ -46,7 +47,7 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
     axes.set_title(caption, fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     figure.legend(fontsize=7, loc="outside lower center", ncols=3)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _label(row) -> str:
@@ -85,7 +86,7 @@ def angle_figure(frame: pd.DataFrame, names: dict[str, str], title: str) -> byte
     figure.legend(
         *panels[0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2
     )
-    return _png(figure)
+    return to_png(figure)
 
 
 def training_curves(histories: dict[str, list[pd.DataFrame]], chance: float) -> bytes:
@@ -108,7 +109,7 @@ def training_curves(histories: dict[str, list[pd.DataFrame]], chance: float) -> 
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.tight_layout()
-    return _png(figure)
+    return to_png(figure)
 
 
 def contact_sheet(rows: list[tuple[str, np.ndarray]], every: int = 2) -> bytes:
@@ -124,7 +125,7 @@ def contact_sheet(rows: list[tuple[str, np.ndarray]], every: int = 2) -> bytes:
         axis.set_yticks([])
         axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=7)
     figure.subplots_adjust(hspace=0.04)
-    return _png(figure)
+    return to_png(figure)
 
 
 def score_distribution(scores: dict[str, np.ndarray]) -> bytes:
@@ -137,7 +138,7 @@ def score_distribution(scores: dict[str, np.ndarray]) -> bytes:
     axes.set(xlabel="mean detector score of a clip", ylabel="clips at or below (%)", ylim=(0, 102))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
-    return _png(figure)
+    return to_png(figure)
 
 
 def confusion_matrix(predictions: pd.DataFrame, words: list[str]) -> bytes:
@@ -157,7 +158,7 @@ def confusion_matrix(predictions: pd.DataFrame, words: list[str]) -> bytes:
     axes.set_xticks(range(len(words)), words, rotation=60, ha="right", fontsize=7)
     axes.set_yticks(range(len(words)), words, fontsize=7)
     axes.set(xlabel="read as", ylabel="spoken")
-    return _png(figure)
+    return to_png(figure)
 
 
 def write_png(path: str | Path, data: bytes) -> None:

@@ -22,6 +22,7 @@ from visemix.papers.cells import (
 )
 from visemix.report import figures, quality
 from visemix.report.angles import turned_differences
+from visemix.report.beta import report_section
 from visemix.report.tables import controls, read_predictions, resolution, seed_variance, summarise
 from visemix.run.atomic import atomic_path
 from visemix.run.parameters import flatten
@@ -49,6 +50,7 @@ def write_report(path: str | Path, parameters: dict) -> None:
         sheet=_embed(_contact_sheet(parameters)),
         quality=_quality(parameters),
         generators=Path("tables/generators.csv").is_file(),
+        beta=report_section(_embed),
         environment=environment(),
     )
     with atomic_path(path) as temporary:

@@ -27,6 +27,12 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text`, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
 def write_json(path: str | os.PathLike, value) -> None:
     """Write `value` as indented JSON with a final newline, atomically."""
     with atomic_path(path) as temporary:

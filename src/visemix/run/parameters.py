@@ -8,9 +8,10 @@ import difflib
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from visemix.generators import GENERATORS, external
+from visemix.papers.mixture_runs import repeats_value
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -258,6 +259,36 @@ class Evaluation(Section):
     threads: PositiveInt
 
 
+Generator = Synthesis.model_fields["generator"].annotation
+
+
+def _repeats(value) -> str:
+    return str(repeats_value(value))
+
+
+class Beta(Section):
+    run: str
+    generators: Annotated[list[Generator], Field(min_length=1)]
+    repeats: list[Annotated[str, BeforeValidator(_repeats)]]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    control: Annotated[list[Literal["updates", "epochs"]], Field(min_length=1)]
+    shares: Annotated[list[Annotated[int, Field(ge=1, le=99)]], Field(min_length=1)]
+    samplings: Annotated[int, Field(ge=1, le=26)]
+
+    @model_validator(mode="after")
+    def real_clips_alone_are_among_them(self):
+        if "inf" not in self.repeats or len(self.repeats) < 2:
+            raise ValueError(
+                f"beta.repeats is {self.repeats}; it needs .inf, the real clips alone, which every "
+                "other N is compared with, and one N besides"
+            )
+        for name in ("repeats", "generators", "seeds", "control", "shares"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"beta.{name} names a value twice; remove one of them")
+        return self
+
+
 class Tracking(Section):
     uri: str | None
     experiment: str
@@ -290,6 +321,7 @@ class Parameters(Section):
     model: Model
     training: Training
     evaluation: Evaluation
+    beta: Beta
     tracking: Tracking
     runs: dict[str, RunChange]
 

@@ -1,6 +1,8 @@
 """From the sections of params.yaml to the configurations of network and training."""
 
 from visemix.clips.augmentation import Augmentation
+from visemix.clips.mixture import expand_mixture
+from visemix.clips.sampler import steps_per_epoch
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig
 from visemix.training.config import TrainingConfig
@@ -30,9 +32,17 @@ def recogniser_config(model: dict, n_words: int, n_visemes: int) -> RecogniserCo
     )
 
 
-def training_config(training: dict) -> TrainingConfig:
-    """Configuration of the training from the section `training` of params.yaml."""
+def training_config(training: dict, mixture: dict) -> TrainingConfig:
+    """Configuration of the training from the section `training` of params.yaml.
+
+    With the further key equal_epochs, the training sees its mixture as many epochs as `steps` see
+    the real clips alone; else it takes `steps` updates, whatever it is trained on.
+    """
     settings = dict(training)
+    if settings.pop("equal_epochs", False):
+        settings["steps"] = steps_of_equal_epochs(
+            mixture, training["steps"], training["batch_size"]
+        )
     jitter = settings.pop("colour_jitter")
     augmentation = Augmentation(
         brightness=jitter,
@@ -43,3 +53,11 @@ def training_config(training: dict) -> TrainingConfig:
         subtract_mean_frame=settings.pop("subtract_mean_frame"),
     )
     return TrainingConfig(**settings, augmentation=augmentation)
+
+
+def steps_of_equal_epochs(mixture: dict, steps: int, batch_size: int) -> int:
+    """Updates that show `mixture` as often as `steps` updates show its real clips alone."""
+    entries = len(expand_mixture(mixture)[0])
+    real = next(s["clips"] for s in mixture["sources"] if s["role"] == "real")
+    epochs = steps / steps_per_epoch(real, batch_size)
+    return max(1, round(epochs * steps_per_epoch(entries, batch_size)))

@@ -1,0 +1,221 @@
+"""The beta axis as tables: accuracy over beta, fitted curves, and what each generator does."""
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from visemix.evaluation.beta_fit import KNOTS, Fit, fit_with_interval
+from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
+from visemix.evaluation.statistics import holm
+from visemix.papers.beta_axis import Point, curve_points
+from visemix.papers.mixture_runs import repeats_value
+from visemix.report.tables import read_predictions, summarise
+
+CURVE = [
+    "control", "generator", "repeats", "beta", "run", "steps", "accuracy", "low", "high", "n",
+    "rejected", "seeds", "sd", "scale",
+]  # fmt: skip
+DIFFERENCES = [
+    "control", "generator", "repeats", "beta", "run", "n", "seeds", "difference", "low", "high",
+    "p", "p_holm", "p_mcnemar", "scale",
+]  # fmt: skip
+FITS = ["control", "generator", "place", "place_low", "place_high", "resolved", "highest"]
+CONTROLS = {"updates": "equal updates", "epochs": "equal epochs"}
+LEVEL = 0.05
+BOOTSTRAP_SEED = 0
+
+
+def read_axis(parameters: dict) -> dict[Point, list[pd.DataFrame]]:
+    """Per-clip predictions on the test split of every point, one frame a seed of the axis.
+
+    `parameters` needs beta, corpus, papers, runs and synthesis.
+    """
+    seeds = parameters | {"seeds": parameters["beta"]["seeds"]}
+    points = curve_points(parameters)
+    by_run = {run: read_predictions(run, "test", seeds) for run in {p.run for p in points}}
+    return {point: by_run[point.run] for point in points}
+
+
+def curve_table(axis: dict[Point, list[pd.DataFrame]], parameters: dict) -> pd.DataFrame:
+    """One row a point, columns CURVE: accuracy, its 95% Wilson interval and sd in per cent.
+
+    The interval is that of the mean over seeds on n clips (see report.tables.summarise); sd, over
+    seeds, is '' with one seed.
+    """
+    rows = []
+    for point, predictions in axis.items():
+        seed = parameters["beta"]["seeds"][0]
+        record = json.loads(Path(f"runs/{point.run}/seed-{seed}/training.json").read_text())
+        row = point._asdict() | summarise(predictions)
+        row |= {"beta": record["mixture"]["beta"], "steps": record["training"]["steps"]}
+        rows.append(row | {"scale": parameters["scale"]})
+    return pd.DataFrame(rows, columns=CURVE)
+
+
+def difference_table(axis: dict[Point, list[pd.DataFrame]], curve: pd.DataFrame) -> pd.DataFrame:
+    """Every mixture against the real clips alone on the same clips, columns DIFFERENCES.
+
+    difference (per cent), its 95% interval and p are of evaluation.resolution.compare_rows, with
+    the spread between seeds pooled over all runs; p_holm is p corrected for all rows of the table.
+    """
+    by_run = {point.run: predictions for point, predictions in axis.items()}
+    seeds = pooled_seed_variance(list(by_run.values()))
+    real = next(run for repeats, run in zip(curve.repeats, curve.run, strict=True)
+                if repeats == "inf")  # fmt: skip
+    rows = []
+    for point in curve[curve.repeats != "inf"].to_dict("records"):
+        result = compare_rows(by_run[real], by_run[point["run"]], seeds)
+        percent = {key: 100 * result[key] for key in ("difference", "low", "high")}
+        rows.append(point | result | percent)
+    table = pd.DataFrame(rows)
+    table["p_holm"] = holm(table.p)
+    return table[DIFFERENCES]
+
+
+def fit_axis(
+    axis: dict[Point, list[pd.DataFrame]], curve: pd.DataFrame
+) -> dict[tuple[str, str], Fit]:
+    """The fitted curve of each (control, generator) with enough points for one."""
+    fits = {}
+    for key, rows in curve.groupby(["control", "generator"], sort=False):
+        if rows.beta.nunique() <= KNOTS:
+            continue
+        frames = [axis[point] for point in axis if (point.control, point.generator) == key]
+        correct = pd.concat(
+            {
+                (position, seed): frame.set_index("clip_id").correct
+                for position, seeds in enumerate(frames)
+                for seed, frame in enumerate(seeds)
+            },
+            axis=1,
+        ).to_numpy(float)  # (clips, points x seeds)
+        correct = correct.T.reshape(len(frames), -1, len(correct))
+        fits[key] = fit_with_interval(rows.beta.to_numpy(float), correct, BOOTSTRAP_SEED)
+    return fits
+
+
+def fit_table(fits: dict[tuple[str, str], Fit]) -> pd.DataFrame:
+    """One row a fitted curve, columns FITS: where its maximum lies, and how high it is (%)."""
+    rows = [
+        {"control": control, "generator": generator}
+        | {key: getattr(fit, key) for key in ("place", "place_low", "place_high", "resolved")}
+        | {"highest": 100 * fit.curve.max()}
+        for (control, generator), fit in fits.items()
+    ]
+    return pd.DataFrame(rows, columns=FITS)
+
+
+def verdicts(differences: pd.DataFrame) -> list[dict]:
+    """What adding a generator's clips does: entries {control, generator, verdict, words}.
+
+    Only mixtures that hold every real clip (N >= 1) are judged, because below that real clips are
+    taken away as well. verdict is 'helps', 'harms', 'both', 'not resolved' or 'not asked'.
+    """
+    entries = []
+    for (control, generator), rows in differences.groupby(["control", "generator"], sort=False):
+        added = rows[[repeats_value(repeats) >= 1 for repeats in rows.repeats]]
+        resolved = added[added.p_holm < LEVEL]
+        found = {
+            "helps": resolved[resolved.difference > 0],
+            "harms": resolved[resolved.difference < 0],
+        }
+        kinds = [kind for kind, points in found.items() if len(points)]
+        verdict = "both" if len(kinds) == 2 else kinds[0] if kinds else "not resolved"
+        entry = {"control": control, "generator": generator, "verdict": verdict}
+        if added.empty:
+            entry |= {"verdict": "not asked", "words": "no N from 1 on was run"}
+        elif kinds:
+            entry["words"] = "; ".join(f"{kind} at {_shown(found[kind])}" for kind in kinds)
+        else:
+            reach = (added.high - added.low).max() / 2
+            entry["words"] = (
+                f"not resolved at n = {added.n.iloc[0]}: the intervals reach {reach:.0f} points "
+                "to either side"
+            )
+        if len(rows) and rows.seeds.iloc[0] == 1:
+            entry["words"] += " (one training a point: another seed may turn it)"
+        entries.append(entry)
+    return entries
+
+
+def _shown(rows: pd.DataFrame) -> str:
+    return ", ".join(f"N = {row.repeats} ({row.difference:+.1f})" for row in rows.itertuples())
+
+
+def place_in_words(fit: Fit | None) -> str:
+    """Where the maximum of a curve lies, or that it cannot be said."""
+    if fit is None:
+        return f"no curve was fitted: fewer than {KNOTS + 1} points"
+    interval = f"[{fit.place_low:.2f}, {fit.place_high:.2f}]"
+    if not fit.resolved:
+        return f"maximum not resolved: anywhere in beta {interval}"
+    return f"maximum at beta {fit.place:.2f} {interval}"
+
+
+def curve_markdown(curve: pd.DataFrame, fits: dict[tuple[str, str], Fit]) -> str:
+    """Accuracy over beta for people."""
+    lines = [f"### Word accuracy over beta (test split, scale {curve.scale[0]})", ""]
+    lines += ["| control | generator | N | beta | updates | accuracy [95% interval] | n |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    for row in curve.itertuples():
+        here = f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]"
+        if row.seeds > 1:
+            here += f", sd {row.sd:.1f} over {row.seeds} seeds"
+        lines.append(
+            f"| {CONTROLS[row.control]} | {row.generator} | {row.repeats} | {row.beta:.3f} | "
+            f"{row.steps} | {here} | {row.n} |"
+        )
+    pairs = dict.fromkeys(zip(curve.control, curve.generator, strict=True))
+    lines.append("")
+    lines += [f"* {CONTROLS[c]}, {g}: {place_in_words(fits.get((c, g)))}" for c, g in pairs]
+    return "\n".join(lines) + "\n"
+
+
+def differences_markdown(differences: pd.DataFrame) -> str:
+    """Every mixture against the real clips alone, and the verdicts, for people."""
+    lines = [f"### Against the real clips alone (scale {differences.scale[0]})", ""]
+    lines += ["| control | generator | N | beta | difference [95% interval] | p | p (Holm) |"]
+    lines += ["|---|---|---|---|---|---|---|"]
+    lines += [
+        f"| {CONTROLS[row.control]} | {row.generator} | {row.repeats} | {row.beta:.3f} | "
+        f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}] | "
+        f"{row.p:.2g} | {row.p_holm:.2g} |"
+        for row in differences.itertuples()
+    ]
+    lines.append("")
+    lines += [
+        f"* {CONTROLS[v['control']]}, {v['generator']}: {v['words']}" for v in verdicts(differences)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def report_section(embed: Callable[[bytes], str]) -> Markup:
+    """HTML of the section on the beta axis, empty before `snakemake beta_curve` was run.
+
+    embed: PNG bytes -> text of an image's address.
+    """
+    folder = Path("tables/beta")
+    if not (folder / "verdicts.csv").is_file():
+        return Markup()
+    curve = pd.read_csv(folder / "curve.csv", keep_default_na=False, dtype={"repeats": str})
+    differences = pd.read_csv(folder / "verdicts.csv", dtype={"repeats": str})
+    fits = pd.read_csv(folder / "fits.csv").to_dict("records")
+    pictures = ["curve.png", "verdicts.png"]
+    if (folder / "samplings.csv").is_file():
+        pictures += sorted(path.name for path in folder.glob("samplings-*.png"))
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((files("visemix.report") / "beta.html").read_text())
+    html = template.render(
+        curve=curve.to_dict("records"),
+        differences=differences.to_dict("records"),
+        verdicts=verdicts(differences),
+        fits=fits,
+        controls=CONTROLS,
+        pictures=[(name, embed((folder / name).read_bytes())) for name in pictures],
+    )
+    return Markup(html)
