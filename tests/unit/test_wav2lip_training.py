@@ -92,7 +92,7 @@ def test_the_generator_gets_better_than_it_began(finished):
     assert before["clips"] == after["clips"] == 12
     assert after["psnr"] > before["psnr"] + 3
     assert after["psnr"] > after["still_psnr"]  # better than not to move at all
-    assert after["ssim"] > before["ssim"]
+    # no SSIM: the toys are flat, and so is what an untrained network draws, which it rewards
     assert after["in_sync"] > before["in_sync"]
 
 
