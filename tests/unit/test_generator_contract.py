@@ -26,7 +26,7 @@ from visemix.generators.checks import (
     mouth_motion,
     repeats,
 )
-from visemix.generators.contract import generator_module, synthesise_set, working_folder
+from visemix.generators.contract import generator_module, synthesise_set
 from visemix.generators.lag import read_lag
 from visemix.generators.pairing import LeakError, make_pairs
 from visemix.generators.sound_to_visemes import save_codebook
@@ -348,11 +348,3 @@ def test_a_trained_generator_needs_its_weights_and_they_are_recorded(corpus, tmp
     assert sorted(p.name for p in (tmp_path / "set").iterdir()) == [
         "lag.json", "records.parquet", "seconds.csv",
     ]  # fmt: skip
-
-
-def test_working_folders_are_private_absolute_and_removed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with working_folder(".") as one, working_folder(".") as other:
-        assert one != other and one.is_absolute() and one.parent == tmp_path
-        (one / "temp.wav").write_bytes(b"x")
-    assert list(tmp_path.iterdir()) == []

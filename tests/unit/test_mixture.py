@@ -14,7 +14,6 @@ from visemix.clips.mixture import (
     make_sampled_mixture,
     mixing_ratio,
     read_mixture,
-    repeats_of,
     write_mixture,
 )
 
@@ -51,20 +50,6 @@ def test_each_real_clip_is_drawn_floor_or_ceiling_n_times(n_real, n_synthetic, r
     assert len(times) == n_real
     assert set(times) <= {math.floor(repeats), math.ceil(repeats)}
     assert (np.sort(row[source == 1]) == np.arange(n_synthetic)).all()
-
-
-@given(counts, counts, st.floats(0.001, 0.999))
-def test_the_inverse_of_beta_gives_it_back(n_real, n_synthetic, beta):
-    repeats = repeats_of(beta, n_real, n_synthetic)
-    assert mixing_ratio(repeats, n_real, n_synthetic) == pytest.approx(beta)
-    assert repeats_of(1, n_real, n_synthetic) == math.inf
-    assert repeats_of(0, n_real, n_synthetic) == 0
-
-
-@pytest.mark.parametrize("arguments", [(-0.1, 5, 5), (1.1, 5, 5), (0.5, 0, 5), (0.5, 5, 0)])
-def test_beta_that_no_repeats_give_is_refused(arguments):
-    with pytest.raises(ValueError):
-        repeats_of(*arguments)
 
 
 def test_ends_of_the_range():

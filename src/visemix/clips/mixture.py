@@ -43,18 +43,6 @@ def mixing_ratio(repeats: float, n_real: int, n_synthetic: int) -> float:
     return share
 
 
-def repeats_of(beta: float, n_real: int, n_synthetic: int) -> float:
-    """The N that gives a share of real clips: the inverse of `mixing_ratio`.
-
-    beta: in [0, 1]; 1 is N = infinity. Raises ValueError for other shares and for empty sets.
-    """
-    if not 0 <= beta <= 1:
-        raise ValueError(f"beta is {beta}; a share of real clips lies between 0 and 1")
-    if n_real < 1 or n_synthetic < 1:
-        raise ValueError(f"{n_real} real and {n_synthetic} synthetic clips; both are needed")
-    return math.inf if beta == 1 else beta * n_synthetic / ((1 - beta) * n_real)
-
-
 def make_mixture(
     name: str,
     real_folder: str | Path,

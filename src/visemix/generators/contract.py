@@ -13,7 +13,7 @@ a record with a reason, never a hole. A generator is a module of this package (s
   25 fps, or a media.Clip with them, whose frame rate is then checked too,
 
 the last two raising GenerationError with the reason. The sound is known not to be silent. A process
-makes many clips; a generator that runs a program with files of its own does so in `working_folder`.
+makes many clips; a generator that runs a program with files of its own gives each run a folder.
 
 A trained generator says `TRAINED = True` (and is named in generators.TRAINED), and has
 
@@ -25,10 +25,8 @@ finds the phonemes of the word in the Utterance.
 """
 
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from importlib import import_module
@@ -69,7 +67,7 @@ STATUSES = ("accepted", "rejected")
 # what decides the crops besides the generator
 _CODE = ("generators.contract", "generators.checks", "faces", "media")
 LAG = "lag.json"  # beside the records
-_LITTER = "working-"
+WORKING = "working-"  # begins the name of a folder for a program's files, see external.runner
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ def synthesise_set(
             raise FileNotFoundError(f"{path}: no such folder; check the path")
     module, shared = generator_module(generator), Path(records_path).parent
     shared.mkdir(parents=True, exist_ok=True)
-    for litter in shared.glob(f"{_LITTER}*"):  # of a run that was killed
+    for litter in shared.glob(f"{WORKING}*"):  # of a run that was killed
         shutil.rmtree(litter)
     plan = _plan(pairs, manifest).assign(generator=generator, version=module.version())
     if generator in TRAINED:
@@ -254,16 +252,6 @@ def weights_sha256(generator: str, folder: str | PathLike | None) -> str:
             f"{folder}: no {WEIGHTS} of the generator {generator!r} there; train it first"
         )
     return sha256_file(Path(folder) / WEIGHTS)
-
-
-@contextmanager
-def working_folder(parent: str | PathLike) -> Iterator[Path]:
-    """A folder of one's own under `parent` (what `load` got), absolute; removed at the end.
-
-    What a killed process leaves of it is removed when the set is made again.
-    """
-    with tempfile.TemporaryDirectory(prefix=_LITTER, dir=Path(parent).resolve()) as folder:
-        yield Path(folder)
 
 
 def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]:

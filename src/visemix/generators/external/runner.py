@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from visemix.generators.checks import GenerationError
+from visemix.generators.contract import WORKING
 from visemix.media import MediaError, Video, read_video
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -37,12 +38,11 @@ def working_copy(repository: Path, scratch: tuple[str, ...], parent: Path) -> It
 
     `scratch` names its top-level folders that the program writes to: they are empty and real, all
     else is a link. Files of ours go into the folder JOB. The names are relative in commands,
-    because one of the programs takes a dot anywhere in a path for a file type. The folder is
-    called as the contract's working_folder calls its own: what a killed process leaves of it is
-    removed when the set is made again.
+    because one of the programs takes a dot anywhere in a path for a file type. What a killed
+    process leaves of the folder is removed when the set is made again.
     """
     with tempfile.TemporaryDirectory(
-        prefix="working-", dir=parent.resolve(), ignore_cleanup_errors=True
+        prefix=WORKING, dir=parent.resolve(), ignore_cleanup_errors=True
     ) as name:
         folder = Path(name)
         for entry in repository.resolve().iterdir():
