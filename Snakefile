@@ -2,6 +2,7 @@
 #   snakemake --cores all                        the report, all tables of the papers in params.yaml
 #   snakemake --cores all --config scale=test    the same chain in a minute
 #   snakemake --cores all tables/lipgen/table3.csv
+#   snakemake --cores all power                  clips and seeds that would resolve the tables' differences
 #   snakemake --cores all generators             generators measured side by side
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from visemix.evaluation import MIXED, OBSERVER
 from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.generators.external import settings_of
 from visemix.papers import beta_axis, cells
+from visemix.papers.claims import CLAIMS, claims_inputs
 from visemix.papers.mixture_runs import RUN
 from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.run.provenance import code_digest
@@ -47,6 +49,7 @@ include: "rules/mixing.smk"
 include: "rules/training.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/claims.smk"
 include: "rules/generator_measures.smk"
 include: "rules/beta.smk"
 

@@ -3,6 +3,8 @@
 TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
 POSE_TABLES = [(p, t) for p, t in TABLES if cells.table_test_set(p, t) == "pose"]
 
+STATISTICS = [f"evaluation.{name}" for name in ("statistics", "crossed", "resolution")]
+
 
 rule table:
     input:
@@ -22,7 +24,9 @@ rule table:
         seeds=PARAMETERS["seeds"],
         runs=lambda wildcards: cells.changes_shown(wildcards.paper, wildcards.table, PARAMETERS),
         generator=GENERATOR,
-        code=code_digest("report.tables", "report.figures", "papers", "evaluation.statistics"),
+        code=code_digest(
+            "report.tables", "report.table_text", "report.figures", "papers", *STATISTICS
+        ),
     script:
         SCRIPTS / "table.py"
 
@@ -43,7 +47,7 @@ rule angles:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
         seeds=PARAMETERS["seeds"],
-        code=code_digest("report.angles", "report.figures", "report.tables", "papers"),
+        code=code_digest("report.angles", "report.figures", "report.tables", "papers", *STATISTICS),
     script:
         SCRIPTS / "angles.py"
 
@@ -53,6 +57,8 @@ rule report:
         tables=[f"tables/{p}/{t}.csv" for p, t in TABLES],
         figures=[f"tables/{p}/{t}.png" for p, t in TABLES],
         angles=[f"tables/{p}/{t}-angles.{form}" for p, t in POSE_TABLES for form in ("csv", "png")],
+        claims="tables/claims.csv",
+        power=[f"tables/{p}/power.csv" for p in PARAMETERS["papers"]],
         histories=expand(
             "runs/{run}/seed-{seed}/history.csv",
             run=[r for p in PARAMETERS["papers"] for r in cells.run_names(p)],

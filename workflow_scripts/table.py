@@ -2,7 +2,8 @@
 
 from visemix.papers.cells import read_paper
 from visemix.report.figures import table_figure, write_png
-from visemix.report.tables import build_table, controls, to_markdown
+from visemix.report.table_text import to_markdown
+from visemix.report.tables import build_table, controls
 from visemix.run.atomic import atomic_path
 from visemix.run.log import log_to
 

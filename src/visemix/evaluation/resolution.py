@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.stats import binom, t
+from scipy.stats import binom, nct, t
 
-from visemix.evaluation.statistics import paired_comparison
+from visemix.evaluation.crossed import crossed_difference
+from visemix.evaluation.statistics import paired_comparison, speakers_of
 
 
 def pooled_seed_variance(rows: list[list[pd.DataFrame]]) -> tuple[float, int]:
@@ -27,48 +28,62 @@ def compare_rows(
 ) -> dict:
     """Compare two table rows on the same clips; each is a list of prediction tables, one a seed.
 
-    seeds: of `pooled_seed_variance`. Returns n (clips); difference (accuracy of the second minus
-    the first, -1..1) with its 95% interval low..high; p_mcnemar, the exact McNemar test of the
-    first seeds; only_first and only_second, the clips that only one of these got right; and p.
-    With several seeds p and the interval allow for both other clips and other trainings: a t-test
-    with the variance of the clips' mean gain plus 2 s^2 / S (Welch-Satterthwaite degrees of
-    freedom). With one seed nothing is known about other trainings: p is p_mcnemar, the interval
-    that of Agresti & Min (Statistics in Medicine 2005), and both hold for these two trainings only.
+    seeds: of `pooled_seed_variance`. Returns n (clips); clusters, the number of speakers, or of
+    clips where speakers are not known (statistics.speakers_of); difference (accuracy of the second
+    minus the first, -1..1) with its 95% interval low..high and p; p_mcnemar, the exact McNemar test
+    of the first seeds; only_first and only_second, the clips that only one of these got right;
+    detectable and detectable_over_seeds, the smallest true difference that is found with 80% power
+    on this test set between two given trainings (McNemar), and between rows (nan with one seed).
+    With several seeds p and the interval allow for other clips and other trainings
+    (crossed.crossed_difference). With one seed nothing is known about other trainings: p and
+    interval hold for these two only, and are p_mcnemar and Agresti & Min's (Statistics in Medicine
+    2005) where no speaker has two clips, else of a t-test over speakers.
     Raises ValueError when the clips or the numbers of seeds differ.
     """
     pairs = [paired_comparison(a, b) for a, b in zip(first, second, strict=True)]
     n, one = pairs[0].n, pairs[0]
-    if len(pairs) == 1:
+    clusters = speakers_of(first[0].sort_values("clip_id"))
+    found = crossed_difference(scores(first), scores(second), clusters, seeds)
+    (low, high), p = found.interval, found.p
+    if len(pairs) == 1 and len(set(clusters)) == n:
         only_first, only_second = one.only_first + 0.5, one.only_second + 0.5
         centre = (only_second - only_first) / (n + 2)
         spread = math.sqrt((only_first + only_second) / (n + 2) - centre**2) / math.sqrt(n + 2)
         low, high, p = centre - 1.96 * spread, centre + 1.96 * spread, one.p
-    else:
-        gain = _mean_correct(second) - _mean_correct(first)
-        variance, freedom = seeds
-        clips, trainings = gain.var(ddof=1) / n, 2 * variance / len(pairs)
-        total = clips + trainings
-        parts = clips**2 / (n - 1) + trainings**2 / freedom
-        freedom = total**2 / parts if parts else 1
-        reach = t.ppf(0.975, freedom) * math.sqrt(total)
-        low, high = gain.mean() - reach, gain.mean() + reach
-        p = 2 * t.sf(abs(gain.mean()) / math.sqrt(total), freedom) if total else 1.0
+    over_seeds = detectable_by_t_test(found.variance, found.freedom) if len(pairs) > 1 else math.nan
     return {
         "n": n,
-        "difference": float(np.mean([pair.difference for pair in pairs])),
+        "clusters": len(set(clusters)),
+        "difference": found.mean,
         "low": float(low),
         "high": float(high),
         "p": float(p),
         "p_mcnemar": one.p,
         "only_first": one.only_first,
         "only_second": one.only_second,
+        "detectable": minimum_detectable_difference(n, (one.only_first + one.only_second) / n),
+        "detectable_over_seeds": over_seeds,
     }
 
 
-def _mean_correct(tables: list[pd.DataFrame]) -> np.ndarray:
-    """Share of seeds that got each clip right, in the order of clip_id."""
+def scores(tables: list[pd.DataFrame]) -> np.ndarray:
+    """Column `correct` of the tables of one row, (seeds, clips) in the order of clip_id."""
     columns = [table.set_index("clip_id").correct.sort_index().to_numpy(float) for table in tables]
-    return np.mean(columns, axis=0)
+    return np.stack(columns)
+
+
+def detectable_by_t_test(variance: float, freedom: float, power: float = 0.8) -> float:
+    """Smallest true difference that a two-sided t-test at 5% finds with `power`.
+
+    variance: of the observed difference; freedom: its degrees of freedom.
+    """
+    return math.sqrt(variance) * noncentrality(freedom, power)
+
+
+def noncentrality(freedom: float, power: float = 0.8) -> float:
+    """How many standard errors of difference a t-test at 5% needs to find it with `power`."""
+    limit = t.ppf(0.975, freedom)
+    return brentq(lambda shift: nct.sf(limit, freedom, shift) - power, 0, 100 * limit)
 
 
 def minimum_detectable_difference(n: int, discordant: float, power: float = 0.8) -> float:

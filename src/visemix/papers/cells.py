@@ -21,7 +21,8 @@ class Cell:
     """One cell of a published table.
 
     `id` is '<paper>/<table>/<row key>'; `published` is in the table's unit (per cent for LipGen);
-    `run` is None for a value that the paper quotes from elsewhere; `protocol` holds
+    `run` is None for a value that the paper quotes from elsewhere, or that no run of ours gives
+    yet; `protocol` holds
     word_boundary, selection, extra_data and parameters as the source states them (None: not said).
     `other_reading_of` is None for a cell of the paper; else the id of the cell that `run` may be
     what the paper means by, as a second reading of ours.
@@ -37,6 +38,11 @@ class Cell:
     other_reading_of: str | None
 
 
+def paper_names() -> list[str]:
+    """The papers there are: files of papers/ but claims.yaml, which holds what they say."""
+    return sorted(path.stem for path in PAPERS.glob("*.yaml") if path.stem != "claims")
+
+
 def read_paper(name: str) -> dict:
     """Content of papers/<name>.yaml, not to be changed.
 
@@ -44,7 +50,7 @@ def read_paper(name: str) -> dict:
     """
     path = PAPERS / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in PAPERS.glob("*.yaml")))
+        known = ", ".join(paper_names())
         raise FileNotFoundError(f"no paper {name!r} under papers/; there are: {known}")
     return _parsed(path, path.stat().st_mtime_ns)
 
@@ -69,9 +75,9 @@ def table_cells(paper: str, table: str) -> list[Cell]:
             row=cell["row"],
             published=cell["published"],
             run=cell.get("run"),
-            test_set=content["test_set"],
+            test_set=cell.get("test_set", content["test_set"]),
             quoted_from=cell.get("quoted_from"),
-            protocol=cell["protocol"],
+            protocol=cell.get("protocol", {}),
             other_reading_of=_full_id(paper, table, cell.get("other_reading_of")),
         )
         for cell in content["cells"]
@@ -117,8 +123,8 @@ def resolve_run(run: str, parameters: dict) -> dict:
 
 
 def _published_run(run: str) -> dict:
-    for paper in PAPERS.glob("*.yaml"):
-        runs = read_paper(paper.stem)["runs"]
+    for paper in paper_names():
+        runs = read_paper(paper)["runs"]
         if run in runs:
             return runs[run]
     raise ValueError(f"no paper has a run {run!r}; see papers/*.yaml")

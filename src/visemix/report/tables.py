@@ -4,15 +4,21 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from visemix.evaluation.resolution import (
     compare_rows,
     minimum_detectable_difference,
     pooled_seed_variance,
+    scores,
 )
-from visemix.evaluation.statistics import paired_comparison, wilson_interval
+from visemix.evaluation.statistics import (
+    bootstrap_interval,
+    holm,
+    speakers_of,
+    wilson_interval,
+)
 from visemix.papers.cells import (
     TEST_SETS,
     Cell,
@@ -27,8 +33,9 @@ from visemix.papers.cells import (
 
 COLUMNS = [
     "cell_id", "row", "other_reading_of", "published", "source", "status", "accuracy", "low",
-    "high", "n", "rejected", "seeds", "sd", "above", "difference", "p", "p_mcnemar", "run",
-    "changed",
+    "high", "n", "rejected", "clusters", "clustered_by", "cluster_low", "cluster_high", "seeds",
+    "sd", "above", "difference", "difference_low", "difference_high", "p", "p_holm", "p_mcnemar",
+    "detectable", "detectable_over_seeds", "run", "changed",
     "published_word_boundary", "published_selection", "published_extra_data",
     "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
 ]  # fmt: skip
@@ -39,10 +46,15 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
 
     published, accuracy, low, high, sd and difference are in per cent; low and high bound the 95%
     Wilson interval over the n test clips (of the mean over seeds: seeds share the clips, so they
-    do not narrow it); `above` is the row that this one is compared with (see
-    papers.cells.compared_cells), `difference` this row minus that one, p_mcnemar the exact McNemar
-    test of the first seeds of the two on the same clips, p the test that with several seeds also
-    allows for other trainings (see evaluation.resolution.compare_rows). status is 'literature',
+    do not narrow it), cluster_low and cluster_high the 95% interval of a bootstrap over speakers
+    (`clusters` of them), or over clips where clustered_by says that speakers are not known. `above`
+    is the row that this one is compared with (see papers.cells.compared_cells), `difference` this
+    row minus that one with its 95% interval difference_low..difference_high, p_mcnemar the exact
+    McNemar test of the first seeds of the two on the same clips, p the test that with several
+    seeds also allows for other trainings, p_holm that corrected for all comparisons of the table;
+    detectable and detectable_over_seeds are the smallest true differences that this test set would
+    show with 80% power, between two given trainings and between rows (all but p_holm of
+    evaluation.resolution.compare_rows; in points). status is 'literature',
     'not yet run' or the scale the value was measured at, which is never a reproduction unless the
     scale is 'paper'. other_reading_of is the cell that a row of ours reads otherwise, '' for the
     paper's own rows. Columns published_* repeat what the source of the published value states
@@ -63,9 +75,9 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
             "run": cell.run or "",
         }
         row |= {f"published_{key}": _text(value) for key, value in cell.protocol.items()}
-        if cell.run is None:
+        if cell.quoted_from:
             row["status"] = "literature"
-        elif cell.test_set not in TEST_SETS:
+        elif cell.run is None or cell.test_set not in TEST_SETS:
             row["status"] = "not yet run"
         else:
             row |= _reproduced(cell, predictions[cell.run], parameters)
@@ -73,6 +85,9 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
                 rows_compared = predictions[above[cell.id].run], predictions[cell.run]
                 row |= {"above": above[cell.id].id} | _difference(*rows_compared, seeds)
         rows.append(row)
+    compared = [row for row in rows if row["above"]]
+    for row, adjusted in zip(compared, holm([row["p"] for row in compared]), strict=True):
+        row["p_holm"] = adjusted
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -123,7 +138,29 @@ def seed_variance(paper: str, table: str, parameters: dict) -> tuple[float, int]
 
 def _difference(earlier, later, seeds: tuple[float, int]) -> dict:
     result = compare_rows(earlier, later, seeds)
-    return {"difference": 100 * result["difference"]} | {k: result[k] for k in ("p", "p_mcnemar")}
+    return {
+        "difference": 100 * result["difference"],
+        "difference_low": 100 * result["low"],
+        "difference_high": 100 * result["high"],
+        "p": result["p"],
+        "p_mcnemar": result["p_mcnemar"],
+        "detectable": 100 * result["detectable"],
+        "detectable_over_seeds": 100 * result["detectable_over_seeds"],
+    }
+
+
+def _over_speakers(predictions: list[pd.DataFrame]) -> dict:
+    """The interval of a row's accuracy (%) for other speakers, and how many there are."""
+    table = predictions[0].sort_values("clip_id")
+    clusters = speakers_of(table)
+    low, high = bootstrap_interval(scores(predictions).mean(0), clusters)
+    by_clip = (clusters == table.clip_id.to_numpy()).all()
+    return {
+        "clusters": len(set(clusters)),
+        "clustered_by": "clip (speakers not known)" if by_clip else "speaker",
+        "cluster_low": 100 * low,
+        "cluster_high": 100 * high,
+    }
 
 
 def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -> dict:
@@ -131,14 +168,18 @@ def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -
     record = json.loads(Path(f"runs/{cell.run}/seed-{seed}/training.json").read_text())
     synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
     generator = parameters["synthesis"]["generator"]
-    return summarise(predictions) | {
-        "status": parameters["scale"],
-        "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
-        "word_boundary": "no",
-        "selection": "val",
-        "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
-        "parameters": f"{record['parameters'] / 1e6:.3g} M",
-    }
+    return (
+        summarise(predictions)
+        | _over_speakers(predictions)
+        | {
+            "status": parameters["scale"],
+            "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
+            "word_boundary": "no",
+            "selection": "val",
+            "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
+            "parameters": f"{record['parameters'] / 1e6:.3g} M",
+        }
+    )
 
 
 def controls(paper: str, table: str, parameters: dict) -> list[dict]:
@@ -177,12 +218,12 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
         return None
     predictions = table_predictions(paper, table, parameters)
     variance, freedom = pooled_seed_variance(list(predictions.values()))
-    pairs = [
-        paired_comparison(predictions[earlier.run][0], predictions[later.run][0])
+    found = [
+        compare_rows(predictions[earlier.run], predictions[later.run], (variance, freedom))
         for earlier, later in cells
     ]
-    n = pairs[0].n
-    discordant = sum(pair.only_first + pair.only_second for pair in pairs) / (n * len(pairs))
+    n = found[0]["n"]
+    discordant = np.mean([pair["only_first"] + pair["only_second"] for pair in found]) / n
     steps = [abs(later.published - earlier.published) for earlier, later in cells]
     return {
         "n": n,
@@ -190,30 +231,5 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
         "published_steps": (min(steps), max(steps)),
         "smallest": 100 * minimum_detectable_difference(n, discordant),
         "seed_sd": 100 * math.sqrt(variance),
-        "smallest_over_seeds": 100
-        * (t.ppf(0.975, freedom) + t.ppf(0.8, freedom))
-        * math.sqrt(discordant / n + 2 * variance / len(parameters["seeds"])),
+        "smallest_over_seeds": 100 * np.mean([pair["detectable_over_seeds"] for pair in found]),
     }
-
-
-def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
-    """Markdown of a table for people: values with n, interval and p, controls below."""
-    head = "| row | published | here [95% interval] | n | against the row above | status |"
-    lines = [f"### {caption}", "", head, "|---|---|---|---|---|---|"]
-    for row in frame.itertuples():
-        here = f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]" if row.n else ""
-        if row.n and row.seeds > 1:
-            here += f", sd {row.sd:.1f} over {row.seeds} seeds"
-        against = f"{row.difference:+.1f}, McNemar p = {row.p_mcnemar:.2g}" if row.above else ""
-        if row.above and row.seeds > 1:
-            against += f" (first seed), over seeds p = {row.p:.2g}"
-        name = f"{row.row} (changed: {row.changed})" if row.changed else row.row
-        if row.other_reading_of:
-            name += f" (our other reading of {row.other_reading_of}, not a cell of the paper;"
-            name += f" compared with {row.above})"
-        lines.append(f"| {name} | {row.published} | {here} | {row.n} | {against} | {row.status} |")
-    lines.append("")
-    for note in notes:
-        interval = f" [{note['low']:.1f}, {note['high']:.1f}]" if "low" in note else ""
-        lines.append(f"* {note['name']}: {note['accuracy']:.1f}{interval}, n = {note['n']}")
-    return "\n".join(lines) + "\n"

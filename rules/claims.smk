@@ -1,0 +1,52 @@
+# What the papers claim and what their cells and our runs say of it; what it takes to resolve a difference.
+
+ASKED = {key: PARAMETERS[key] for key in ("scale", "corpus", "papers", "seeds")}
+
+
+rule claims:
+    input:
+        results=claims_inputs(PARAMETERS),
+        claims=CLAIMS,
+        papers=[cells.PAPERS / f"{paper}.yaml" for paper in cells.paper_names()],
+    output:
+        csv="tables/claims.csv",
+        markdown="tables/claims.md",
+    log:
+        "logs/tables/claims.log",
+    benchmark:
+        "logs/tables/claims.tsv"
+    params:
+        parameters=ASKED,
+        code=code_digest(
+            "report.claims", "report.tables", "papers", "evaluation.published", *STATISTICS
+        ),
+    script:
+        SCRIPTS / "claims.py"
+
+
+rule paper_power:
+    input:
+        results=lambda wildcards: [
+            file
+            for table in cells.table_names(wildcards.paper)
+            for file in cells.table_inputs(wildcards.paper, table, PARAMETERS)
+        ],
+        claims=CLAIMS,
+        paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
+    output:
+        csv="tables/{paper}/power.csv",
+        markdown="tables/{paper}/power.md",
+    log:
+        "logs/tables/{paper}-power.log",
+    benchmark:
+        "logs/tables/{paper}-power.tsv"
+    params:
+        parameters=ASKED,
+        code=code_digest("report.power", "report.tables", "papers", "evaluation.power", *STATISTICS),
+    script:
+        SCRIPTS / "power.py"
+
+
+rule power:
+    input:
+        expand("tables/{paper}/power.csv", paper=PARAMETERS["papers"]),

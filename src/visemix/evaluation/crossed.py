@@ -1,0 +1,114 @@
+"""Clips and trainings as crossed random effects: how sure is the difference of two table rows?
+
+Row r (a recogniser) is trained once for each seed s, and all trainings read the same clips i:
+
+    score(r, s, i) = mean(r) + clip(i) + clip(r, i) + training(r, s) + rest(r, s, i)
+
+The mean difference of two rows over S seeds and n clips has the variance
+
+    V = c / n + 2 v / S + 2 e / (n S)
+
+with c the variance of clip(2, i) - clip(1, i), v that of training, e that of rest. This is the
+split plot of readers and cases (Hillis, Statistics in Medicine 2014), with trainings as readers.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+
+class Components(NamedTuple):
+    """Variances of scores (right: 1, wrong: 0) by what causes them."""
+
+    clips: float  # c: of how much harder a clip is for one row than for the other
+    trainings: float  # v: of accuracy between trainings, over infinitely many clips
+    rest: float  # e: of one training on one clip; nan with one seed
+
+
+class Difference(NamedTuple):
+    """Difference of two rows, the variance of that and its degrees of freedom."""
+
+    mean: float
+    variance: float
+    freedom: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided t-test, in [0, 1]."""
+        if not self.variance:
+            return 1.0 if not self.mean else 0.0
+        return float(2 * t.sf(abs(self.mean) / math.sqrt(self.variance), self.freedom))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% confidence interval."""
+        reach = t.ppf(0.975, self.freedom) * math.sqrt(self.variance)
+        return float(self.mean - reach), float(self.mean + reach)
+
+
+def clustered_variance(values: np.ndarray, clusters: np.ndarray) -> tuple[float, int]:
+    """Variance of the mean of values (n,) in clusters (n,) of names, and the number of clusters.
+
+    The sandwich estimator; the usual variance over n where every value is a cluster of its own.
+    """
+    _, number = np.unique(clusters, return_inverse=True)
+    sums = np.bincount(number, values - values.mean())
+    count = len(sums)
+    return float(count / (count - 1) * (sums**2).sum() / len(values) ** 2), count
+
+
+def rest_variance(first: np.ndarray, second: np.ndarray) -> float:
+    """e from the scores (S, n) of two rows, S > 1; unbiased."""
+    seeds, clips = first.shape
+    squares = 0.0
+    for scores in (first, second):
+        expected = scores.mean(0) + scores.mean(1, keepdims=True) - scores.mean()
+        squares += ((scores - expected) ** 2).sum()
+    return float(squares / (2 * (seeds - 1) * (clips - 1)))
+
+
+def crossed_difference(
+    first: np.ndarray, second: np.ndarray, clusters: np.ndarray, seeds: tuple[float, int]
+) -> Difference:
+    """The second row minus the first, allowing for other clips and, with several seeds, trainings.
+
+    Args:
+        first, second: scores (S, n) of the same n clips in the same order.
+        clusters: (n,) the speaker of each clip.
+        seeds: variance of a training's mean score between seeds and its degrees of freedom, of
+            `resolution.pooled_seed_variance`; (0, 1) takes the trainings as given.
+
+    The variance is the one over clips plus the one over seeds minus the rest, which both hold,
+    and at least the larger of the two. Degrees of freedom after Satterthwaite.
+    """
+    trainings, clips = first.shape
+    gain = second.mean(0) - first.mean(0)
+    by_clips, count = clustered_variance(gain, clusters)
+    if trainings == 1:
+        return Difference(float(gain.mean()), by_clips, count - 1)
+    by_seeds, freedom = 2 * seeds[0] / trainings, seeds[1]
+    both = 2 * rest_variance(first, second) / (clips * trainings)
+    variance = by_clips + by_seeds - min(by_clips, by_seeds, both)
+    parts = by_clips**2 / (count - 1) + by_seeds**2 / freedom
+    return Difference(float(gain.mean()), variance, variance**2 / parts if parts else count - 1)
+
+
+def variance_components(
+    first: np.ndarray, second: np.ndarray, seeds: tuple[float, int]
+) -> Components:
+    """c, v and e of two rows' scores (S, n), none below 0; v from `seeds`, nan with one seed.
+
+    With one seed c is the variance of the two trainings' difference, the rest included.
+    """
+    trainings, clips = first.shape
+    spread = (second.mean(0) - first.mean(0)).var(ddof=1)
+    if trainings == 1:
+        return Components(float(spread), math.nan, math.nan)
+    rest = rest_variance(first, second)
+    return Components(
+        clips=max(0.0, float(spread) - 2 * rest / trainings),
+        trainings=max(0.0, seeds[0] - rest / clips),
+        rest=rest,
+    )

@@ -1,0 +1,57 @@
+"""A table of a paper as Markdown: published and measured values, and how sure they are."""
+
+import pandas as pd
+
+
+def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
+    """Markdown of a table for people: values with n, interval and p, controls below."""
+    head = "| row | published | here [95% interval] | n | against the row above | status |"
+    lines = [f"### {caption}", "", head, "|---|---|---|---|---|---|"]
+    for row in frame.itertuples():
+        here = f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]" if row.n else ""
+        if row.n:
+            here += f", over speakers [{row.cluster_low:.1f}, {row.cluster_high:.1f}]"
+        if row.n and row.seeds > 1:
+            here += f", sd {row.sd:.1f} over {row.seeds} seeds"
+        against = _against(row) if row.above else ""
+        name = f"{row.row} (changed: {row.changed})" if row.changed else row.row
+        if row.other_reading_of:
+            name += f" (our other reading of {row.other_reading_of}, not a cell of the paper;"
+            name += f" compared with {row.above})"
+        lines.append(f"| {name} | {row.published} | {here} | {row.n} | {against} | {row.status} |")
+    lines.append("")
+    for note in notes:
+        interval = f" [{note['low']:.1f}, {note['high']:.1f}]" if "low" in note else ""
+        lines.append(f"* {note['name']}: {note['accuracy']:.1f}{interval}, n = {note['n']}")
+    return "\n".join(lines + _notes_on_numbers(frame)) + "\n"
+
+
+def _against(row) -> str:
+    """A row's difference from the one above, and whether it is resolved."""
+    interval = f"[{row.difference_low:+.1f}, {row.difference_high:+.1f}]"
+    text = f"{row.difference:+.1f} {interval}, p (Holm) = {row.p_holm:.2g}"
+    if row.seeds == 1:
+        return f"{text}: of these two trainings; another seed may turn it"
+    word = "resolved" if row.p_holm < 0.05 else "not resolved"
+    return f"{text}: {word}; first seeds, McNemar p = {row.p_mcnemar:.2g}"
+
+
+def _notes_on_numbers(frame: pd.DataFrame) -> list[str]:
+    """What the intervals of a table allow for, and what its test set could show."""
+    measured, compared = frame[frame.n != ""], frame[frame.above != ""]
+    lines = []
+    if len(measured):
+        clusters = f"{measured.clusters.iloc[0]} clusters by {measured.clustered_by.iloc[0]}"
+        lines.append(f"* Intervals: Wilson over clips; bootstrap over speakers, {clusters}")
+    if len(compared):
+        text = f"between two given trainings {_range(compared.detectable)}"
+        if compared.seeds.iloc[0] > 1:
+            text += f", between rows whatever their seeds {_range(compared.detectable_over_seeds)}"
+        lines.append(f"* Smallest difference that this test set shows with 80% power: {text}")
+        lines.append(f"* p (Holm) is corrected for the {len(compared)} comparisons of this table")
+    return lines
+
+
+def _range(points: pd.Series) -> str:
+    points = points.astype(float)
+    return "none" if points.isna().all() else f"{points.min():.1f} to {points.max():.1f} points"
