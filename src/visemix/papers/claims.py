@@ -41,7 +41,7 @@ def not_run_because(claim: dict, papers: list[str]) -> str | None:
     pairs = compared_pairs(claim)
     cells = [cell for pair in pairs for cell in pair]
     if not cells:
-        return "it does not say that one row of a table is better than another"
+        return "no difference between rows is claimed that runs could show"
     quoted = [cell.id for cell in cells if cell.quoted_from]
     if quoted:
         return f"{quoted[0]} is quoted from another paper"

@@ -1,7 +1,5 @@
 """The papers' claims: what their cells say, what a test set could tell, and what our runs say."""
 
-import math
-
 import pandas as pd
 
 from visemix.evaluation.crossed import crossed_difference
@@ -61,7 +59,9 @@ def claims_table(parameters: dict) -> pd.DataFrame:
                 "cells": ", ".join(
                     f"{c.id} ({c.published:g})" for c in claim_cells(claim).values()
                 ),
-                "arithmetic": "; ".join(f"{e} = {v:.4g}" for e, v in arithmetic(claim).items()),
+                "arithmetic": "; ".join(
+                    f"{e} = {round(v, 3):,g}" for e, v in arithmetic(claim).items()
+                ),
                 "arithmetic_verdict": claim["verdict"],
                 "note": claim.get("note", ""),
                 "resolvable": _resolvable(compared_pairs(claim), test_sets),
@@ -136,15 +136,15 @@ def _difference_of_gains(pairs: list[tuple[Cell, Cell]], parameters: dict) -> di
 
 def _ours(claim: dict, found: dict, adjusted: float, parameters: dict) -> dict:
     """Columns ours and verdict of a claim that our runs were asked about."""
-    seeds, corpus = len(parameters["seeds"]), parameters["corpus"]["name"]
-    printed = _published_gain(compared_pairs(claim))
-    place = "within" if found["low"] <= printed <= found["high"] else "outside"
+    seeds, printed = len(parameters["seeds"]), _published_gain(compared_pairs(claim))
+    fits = "within" if found["low"] <= printed <= found["high"] else "outside"
     text = (
         f"{found['difference']:+.1f} points [{found['low']:+.1f}, {found['high']:+.1f}], "
         f"n = {found['n']} clips, {seeds} seed{'s' * (seeds > 1)}, p (Holm) = {adjusted:.2g}, on "
-        f"the corpus {corpus} at scale {parameters['scale']}; the printed {printed:+.1f} is {place}"
+        f"the corpus {parameters['corpus']['name']} at scale {parameters['scale']}; the printed "
+        f"{printed:+.1f} lies {fits} that interval"
     )
-    if seeds == 1 or adjusted >= LEVEL or math.isnan(adjusted):
+    if seeds == 1 or adjusted >= LEVEL:
         return {"ours": text, "verdict": "not resolved at this n"}
     return {"ours": text, "verdict": "supported" if found["difference"] > 0 else "contradicted"}
 

@@ -21,7 +21,8 @@ ALWAYS_ASKED = 0.2  # points
 
 
 def power_table(paper: str, parameters: dict) -> pd.DataFrame:
-    """Two rows for each comparison that a paper's tables make: +0.2 points, and the published gain.
+    """For each comparison of a paper's tables, what it takes to show 0.2 points, and what it takes
+    to show the published difference: a row each.
 
     Columns COLUMNS. Observed: n test clips, seeds a row, discordant (% of clips on which exactly
     one of two trainings is right, mean over seeds), training_sd (points; of trainings read on
@@ -52,10 +53,10 @@ def power_table(paper: str, parameters: dict) -> pd.DataFrame:
 
 
 def _asked(above: Cell, cell: Cell) -> list[tuple[str, float]]:
-    """Differences that are asked for, in points."""
+    """Differences that are asked for, in points, without repeats and zeros."""
     gain = round(abs(cell.published - above.published), 6)
-    asked = [(f"+{ALWAYS_ASKED} points", ALWAYS_ASKED), ("the published gain", gain)]
-    return [entry for entry in asked if entry[1] > 0]
+    asked = {ALWAYS_ASKED: "a small gain", gain: "the published difference"}
+    return [(name, difference) for difference, name in asked.items() if difference > 0]
 
 
 def _observed(first: list[pd.DataFrame], second: list[pd.DataFrame], seeds) -> dict:
