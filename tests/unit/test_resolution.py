@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, ttest_rel
+from scipy.stats import binomtest, ttest_1samp, ttest_rel
 
 from visemix.evaluation.resolution import (
     compare_rows,
+    detectable_by_t_test,
     minimum_detectable_difference,
     pooled_seed_variance,
 )
@@ -102,3 +103,42 @@ def test_more_clips_resolve_smaller_differences(n, discordant):
 def test_too_few_discordant_clips_resolve_nothing():
     assert math.isnan(minimum_detectable_difference(100, 0.05))
     assert math.isnan(minimum_detectable_difference(100, 0.0))
+
+
+def test_speakers_with_many_clips_widen_a_comparison():
+    rng = np.random.default_rng(0)
+    speakers = np.repeat([f"s{i}" for i in range(20)], 20)
+    gain = np.repeat(rng.normal(0.15, 0.3, 20), 20)
+    rows = [
+        [table(rng.random(400) < 0.4 + better * gain).assign(speaker=speakers) for _ in range(2)]
+        for better in (0, 1)
+    ]
+    unknown = [[frame.assign(speaker="") for frame in row] for row in rows]
+    found, naive = (compare_rows(*each, (0.0, 2)) for each in (rows, unknown))
+    assert (found["clusters"], naive["clusters"], found["n"]) == (20, 400, 400)
+    assert found["difference"] == pytest.approx(naive["difference"])
+    assert found["high"] - found["low"] > 1.5 * (naive["high"] - naive["low"])
+    # McNemar's test takes clips for independent; with one seed it gives way to speakers, too
+    one = compare_rows(rows[0][:1], rows[1][:1], ONE_SEED)
+    assert one["p"] > 2 * one["p_mcnemar"]
+
+
+def test_what_a_comparison_could_detect_is_found_with_that_power():
+    rng = np.random.default_rng(1)
+    rows = [rows_of(rng.normal(0.6, 0.03, 3), rng, n=200) for _ in range(5)]
+    result = compare_rows(rows[0], rows[1], pooled_seed_variance(rows))
+    half = (result["high"] - result["low"]) / 2
+    assert half < result["detectable_over_seeds"] < 2 * half
+    assert result["detectable"] == minimum_detectable_difference(
+        200, (result["only_first"] + result["only_second"]) / 200
+    )
+    alone = compare_rows(rows[0][:1], rows[1][:1], ONE_SEED)
+    assert math.isnan(alone["detectable_over_seeds"])
+
+
+def test_the_t_test_has_the_power_it_says():
+    rng = np.random.default_rng(2)
+    n = 8
+    shift = detectable_by_t_test(1 / n, n - 1)
+    p_values = ttest_1samp(rng.normal(shift, 1, (20_000, n)), 0, axis=1).pvalue
+    assert np.mean(p_values < 0.05) == pytest.approx(0.8, abs=0.01)

@@ -1,11 +1,21 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
-from visemix.evaluation.statistics import holm, mcnemar, paired_comparison, wilson_interval
+from visemix.evaluation.statistics import (
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    paired_comparison,
+    speakers_of,
+    wilson_interval,
+)
 
 
 @given(st.integers(1, 5000), st.floats(0, 1))
@@ -84,3 +94,60 @@ def test_holm_refuses_what_is_no_p_value():
         holm([0.5, 1.5])
     with pytest.raises(ValueError, match="between 0 and 1"):
         holm([float("nan")])
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 7), (3, 9), (250, 500), (499, 500)])
+def test_wilson_agrees_with_statsmodels(k, n):
+    assert wilson_interval(k, n) == pytest.approx(proportion_confint(k, n, method="wilson"))
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_agrees_with_statsmodels(only_first, only_second):
+    expected = statsmodels_mcnemar([[5, only_first], [only_second, 5]], exact=True).pvalue
+    assert mcnemar(only_first, only_second) == pytest.approx(min(1, expected))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_agrees_with_statsmodels(p_values):
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def spoken(speakers, clips, rng):
+    """Right or wrong on `clips` clips of each speaker, some of whom are easy to read; the names."""
+    shares = rng.beta(2, 2, speakers)
+    correct = rng.random((speakers, clips)) < shares[:, None]
+    return correct.ravel().astype(float), np.repeat(np.arange(speakers), clips)
+
+
+def test_the_bootstrap_over_speakers_covers_other_speakers_and_wilson_does_not():
+    rng = np.random.default_rng(5)
+    held, wilson_held = [], []
+    for _ in range(400):
+        correct, speakers = spoken(40, 20, rng)
+        low, high = bootstrap_interval(correct, speakers, resamples=400)
+        held.append(low <= 0.5 <= high)  # the mean of all speakers there could be
+        low, high = wilson_interval(int(correct.sum()), len(correct))
+        wilson_held.append(low <= 0.5 <= high)
+    assert np.mean(held) == pytest.approx(0.94, abs=0.03)
+    assert np.mean(wilson_held) < 0.75
+
+
+def test_the_bootstrap_weighs_speakers_by_their_clips_and_repeats_itself():
+    values = np.array([1.0, 1, 1, 1, 1, 1, 0, 0])
+    clusters = np.array(["a"] * 6 + ["b"] * 2)
+    found = bootstrap_interval(values, clusters)
+    assert found == (0, 1)  # of two speakers, one alone may be drawn twice
+    alone = bootstrap_interval(values, np.arange(8))
+    assert 0 < alone[0] < 0.75 < alone[1] <= 1
+    assert bootstrap_interval(values, np.arange(8)) == alone
+    with pytest.raises(ValueError, match="of one cluster"):
+        bootstrap_interval(values, np.zeros(8))
+
+
+def test_unknown_speakers_are_clips():
+    clips = pd.DataFrame({"clip_id": ["a", "b", "c"], "speaker": ["x", "x", "y"]})
+    assert speakers_of(clips).tolist() == ["x", "x", "y"]
+    for unknown in (["x", "", "y"], ["x", "x", "x"]):
+        assert speakers_of(clips.assign(speaker=unknown)).tolist() == ["a", "b", "c"]
+    assert speakers_of(clips[["clip_id"]]).tolist() == ["a", "b", "c"]
