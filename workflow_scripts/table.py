@@ -17,7 +17,8 @@ if __name__ == "__main__":
         "seeds": snakemake.params.seeds,
         "runs": snakemake.params.runs,
     }
-    caption = read_paper(paper)["tables"][table]["caption"]
+    content = read_paper(paper)
+    caption = content["tables"][table]["caption"]
     rows = build_table(paper, table, parameters)
     notes = controls(paper, table, parameters)
     with atomic_path(snakemake.output.csv) as temporary:
@@ -25,4 +26,5 @@ if __name__ == "__main__":
     with atomic_path(snakemake.output.markdown) as temporary:
         temporary.write_text(to_markdown(rows, caption, notes))
     chance = notes[-1]["accuracy"] if notes else None
-    write_png(snakemake.output.figure, table_figure(rows, caption, parameters["scale"], chance))
+    figure = table_figure(rows, caption, parameters["scale"], chance, content["metric"])
+    write_png(snakemake.output.figure, figure)

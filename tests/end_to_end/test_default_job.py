@@ -69,6 +69,30 @@ def test_rows_are_compared_with_the_row_above_on_the_same_clips(finished_run):
     assert float(frame.difference[1]) == pytest.approx(100 * (second - first))
 
 
+def test_every_claim_is_answered_for_this_corpus_alone(finished_run):
+    claims = pd.read_csv(finished_run / "tables/claims.csv", keep_default_na=False)
+    assert len(claims) == 67
+    # one seed: nothing is resolved, and nothing that was not run has a verdict
+    asked = claims[claims.verdict == "not resolved at this n"]
+    assert len(asked) == 11
+    assert asked.ours.str.contains(f"n = {TEST_CLIPS} clips, 1 seed,").all()
+    assert asked.ours.str.contains("on the corpus miniature at scale test").all()
+    assert (claims.verdict[~claims.id.isin(asked.id)] == "not run").all()
+    assert "for no other" in (finished_run / "tables/claims.md").read_text()
+
+
+def test_power_is_asked_for_every_step_of_the_tables(finished_run):
+    power = pd.read_csv(finished_run / "tables/lipgen/power.csv", keep_default_na=False)
+    steps = [
+        cell
+        for table in ("table2", "table3")
+        for cell in pd.read_csv(finished_run / f"tables/lipgen/{table}.csv").cell_id[1:]
+    ]
+    assert list(dict.fromkeys(power.row)) == steps
+    assert (power.n == TEST_CLIPS).all()
+    assert (power.clips_given_trainings > TEST_CLIPS).all()
+
+
 def test_controls_stand_under_table_three(finished_run):
     text = (finished_run / "tables/lipgen/table3.md").read_text()
     shuffled = metrics(finished_run, "lipgen-R6", "miniature-test-shuffled")

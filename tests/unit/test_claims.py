@@ -5,9 +5,9 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from tests.conftest import REPOSITORY
+from tests.unit.made_up_evaluations import CLIPS, write_evaluations
 
 from visemix.evaluation.published import independent_z, most_discordant
 from visemix.papers import claims as claims_file
@@ -138,7 +138,7 @@ def test_without_runs_every_claim_says_why(unrun):
     assert unrun.ours["lipgen/c11"].startswith("not run: no difference between rows is claimed")
 
 
-RIGHT = {  # accuracy on the test set, and on the pose set; R1 to R7
+SHARES = {  # read on the test set, and on the pose set
     "lipgen-R1": (0.30, 0.2), "lipgen-R2": (0.31, 0.2), "lipgen-R3": (0.30, 0.5),
     "lipgen-R4": (0.60, 0.5), "lipgen-R5": (0.60, 0.5), "lipgen-R6": (0.32, 0.5),
     "lipgen-R7": (0.61, 0.5),
@@ -148,17 +148,9 @@ RIGHT = {  # accuracy on the test set, and on the pose set; R1 to R7
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A working directory with made-up predictions of all runs on both test sets."""
-    folder, rng, n = tmp_path_factory.mktemp("claims"), np.random.default_rng(0), 300
-    hardness = rng.random(n)
-    for run, shares in RIGHT.items():
-        for seed in (0, 1):
-            for test_set, share in zip(("test", "pose"), shares, strict=True):
-                noise = rng.normal(0, 0.05, n)
-                frame = pd.DataFrame({"clip_id": [f"c{i:03}" for i in range(n)], "speaker": ""})
-                frame["correct"] = hardness + noise < share
-                out = folder / f"evaluations/{run}/seed-{seed}/lrw-{test_set}"
-                out.mkdir(parents=True)
-                frame.sample(frac=1, random_state=seed).to_parquet(out / "predictions.parquet")
+    folder = tmp_path_factory.mktemp("claims")
+    shares = {run: {"test": test, "pose": pose} for run, (test, pose) in SHARES.items()}
+    write_evaluations(folder, shares, [""] * CLIPS)
     return folder
 
 

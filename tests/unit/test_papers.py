@@ -145,5 +145,5 @@ def test_the_baseline_has_no_shift_and_pools_globally():
 def test_unknown_names_are_explained():
     with pytest.raises(ValueError, match="no paper has a run 'lipgen-R9'"):
         resolve_run("lipgen-R9", PARAMETERS)
-    with pytest.raises(FileNotFoundError, match="there are: lipgen"):
+    with pytest.raises(FileNotFoundError, match="there are: audiovsr, lipgen, synthvsr"):
         read_paper("lipgenn")

@@ -21,10 +21,17 @@ def to_png(figure) -> bytes:
     return buffer.getvalue()
 
 
-def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | None) -> bytes:
+def table_figure(
+    frame: pd.DataFrame,
+    caption: str,
+    scale: str,
+    chance: float | None,
+    metric: str = "word accuracy (%)",
+) -> bytes:
     """Dot plot of a table: published values in grey, values measured here with their intervals.
 
     frame: columns of report.tables.COLUMNS, per cent; chance: per cent, drawn as a dotted line.
+    Beside each row stands its difference from the one it is compared with.
     """
     height = 1.2 + 0.38 * len(frame)
     figure, axes = plt.subplots(figsize=(10, height), layout="constrained")
@@ -42,8 +49,14 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
     if chance is not None:
         axes.axvline(chance, color=PUBLISHED, linestyle=":", label="chance here")
     axes.set_yticks(y, [_label(row) for row in frame.itertuples()], fontsize=8)
-    axes.set_xlabel("word accuracy (%)")
-    axes.set_xlim(0, 100)
+    limit = max(100, 1.05 * frame.published.max())  # word error rates may be above 100
+    compared = [(place, row) for place, row in zip(y, frame.itertuples(), strict=True) if row.above]
+    for place, row in compared:
+        axes.text(1.01 * limit, place, _difference(row), fontsize=7, va="center")
+    if compared:
+        axes.text(1.01 * limit, y[0], "points, against the row above", fontsize=7, va="center")
+    axes.set_xlabel(metric)
+    axes.set_xlim(0, limit)
     axes.set_title(caption, fontsize=9)
     axes.grid(axis="x", alpha=0.3)
     figure.legend(fontsize=7, loc="outside lower center", ncols=3)
@@ -53,6 +66,13 @@ def table_figure(frame: pd.DataFrame, caption: str, scale: str, chance: float | 
 def _label(row) -> str:
     name = row.row.replace("LRW+SynData+VisLabel+TAFM", "LRW+SynData+\nVisLabel+TAFM")
     return f"{name}\n(our other reading, no cell of the paper)" if row.other_reading_of else name
+
+
+def _difference(row) -> str:
+    """A row's difference from the one that it is compared with, in points."""
+    low, high = float(row.difference_low), float(row.difference_high)
+    interval = f"{float(row.difference):+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{interval}, p (Holm) = {float(row.p_holm):.2g}"
 
 
 def angle_figure(frame: pd.DataFrame, names: dict[str, str], title: str) -> bytes:

@@ -66,7 +66,7 @@ def _observed(first: list[pd.DataFrame], second: list[pd.DataFrame], seeds) -> d
         "n": result["n"],
         "seeds": len(first),
         "discordant": 100 * float(np.mean(scores(first) != scores(second))),
-        "training_sd": 100 * math.sqrt(components.trainings),
+        "training_sd": 100 * math.sqrt(components.trainings),  # nan with one seed
         "detectable": 100 * result["detectable"],
         "detectable_over_seeds": 100 * result["detectable_over_seeds"],
     }

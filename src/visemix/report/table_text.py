@@ -23,7 +23,8 @@ def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
     for note in notes:
         interval = f" [{note['low']:.1f}, {note['high']:.1f}]" if "low" in note else ""
         lines.append(f"* {note['name']}: {note['accuracy']:.1f}{interval}, n = {note['n']}")
-    return "\n".join(lines + _notes_on_numbers(frame)) + "\n"
+    lines += _notes_on_numbers(frame)
+    return "\n".join(lines).strip() + "\n"
 
 
 def _against(row) -> str:
