@@ -10,6 +10,7 @@ from scipy.stats import t
 from visemix.evaluation.crossed import (
     clustered_variance,
     crossed_difference,
+    crossed_mean,
     rest_variance,
     variance_components,
 )
@@ -89,6 +90,16 @@ def test_intervals_cover_at_their_level_and_simpler_formulas_do_not():
     assert coverage(rng, variance_of=crossed, **parts) == pytest.approx(0.955, abs=0.015)
     assert coverage(rng, variance_of=counted_twice, **parts) > 0.975
     assert coverage(rng, variance_of=clips_alone, **parts) < 0.90
+
+
+def test_intervals_of_a_single_row_cover_too():
+    def one_row(scores):
+        return crossed_mean(scores[0], np.arange(scores.shape[2]), seed_variance(scores))
+
+    parts = {"repeats": 1000, "seeds": 3, "clips": 50, "c": 0.5, "v": 0.04, "e": 1.0}
+    assert coverage(np.random.default_rng(8), variance_of=one_row, **parts) == pytest.approx(
+        0.95, abs=0.02
+    )
 
 
 def test_two_seeds_of_binary_scores_cover_too():

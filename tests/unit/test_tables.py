@@ -43,6 +43,9 @@ def test_every_row_has_an_interval_over_its_speakers(table):
     assert (table.clustered_by == "speaker").all()
     assert (table.cluster_low < table.accuracy).all()
     assert (table.accuracy < table.cluster_high).all()
+    # other trainings are allowed for as well, by their spread over the whole table
+    assert (table.over_seeds_low < table.cluster_low + 0.5).all()
+    assert (table.over_seeds_high > table.cluster_high - 0.5).all()
 
 
 def test_where_speakers_are_unknown_the_table_says_so(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ The mean difference of two rows over S seeds and n clips has the variance
 
 with c the variance of clip(2, i) - clip(1, i), v that of training, e that of rest. This is the
 split plot of readers and cases (Hillis, Statistics in Medicine 2014), with trainings as readers.
+The mean score of one row has it with v and e once, and as c the variance of clip(i) + clip(r, i).
 """
 
 import math
@@ -27,8 +28,8 @@ class Components(NamedTuple):
     rest: float  # e: of one training on one clip; nan with one seed
 
 
-class Difference(NamedTuple):
-    """Difference of two rows, the variance of that and its degrees of freedom."""
+class Estimate(NamedTuple):
+    """Mean score of a row, or difference of two rows, with its variance and degrees of freedom."""
 
     mean: float
     variance: float
@@ -59,19 +60,24 @@ def clustered_variance(values: np.ndarray, clusters: np.ndarray) -> tuple[float,
     return float(count / (count - 1) * (sums**2).sum() / len(values) ** 2), count
 
 
-def rest_variance(first: np.ndarray, second: np.ndarray) -> float:
-    """e from the scores (S, n) of two rows, S > 1; unbiased."""
-    seeds, clips = first.shape
+def rest_variance(*rows: np.ndarray) -> float:
+    """e from the scores (S, n) of rows, S > 1; unbiased."""
+    seeds, clips = rows[0].shape
     squares = 0.0
-    for scores in (first, second):
+    for scores in rows:
         expected = scores.mean(0) + scores.mean(1, keepdims=True) - scores.mean()
         squares += ((scores - expected) ** 2).sum()
-    return float(squares / (2 * (seeds - 1) * (clips - 1)))
+    return float(squares / (len(rows) * (seeds - 1) * (clips - 1)))
+
+
+def crossed_mean(scores: np.ndarray, clusters: np.ndarray, seeds: tuple[float, int]) -> Estimate:
+    """Mean score of one row; arguments as of `crossed_difference`."""
+    return _crossed(scores.mean(0), [scores], clusters, seeds)
 
 
 def crossed_difference(
     first: np.ndarray, second: np.ndarray, clusters: np.ndarray, seeds: tuple[float, int]
-) -> Difference:
+) -> Estimate:
     """The second row minus the first, allowing for other clips and, with several seeds, trainings.
 
     Args:
@@ -83,16 +89,22 @@ def crossed_difference(
     The variance is the one over clips plus the one over seeds minus the rest, which both hold,
     and at least the larger of the two. Degrees of freedom after Satterthwaite.
     """
-    trainings, clips = first.shape
-    gain = second.mean(0) - first.mean(0)
-    by_clips, count = clustered_variance(gain, clusters)
+    return _crossed(second.mean(0) - first.mean(0), [first, second], clusters, seeds)
+
+
+def _crossed(
+    values: np.ndarray, rows: list[np.ndarray], clusters: np.ndarray, seeds: tuple[float, int]
+) -> Estimate:
+    """Of values (n,), each the mean over seeds of one row's score, or of two rows' difference."""
+    trainings, clips = rows[0].shape
+    by_clips, count = clustered_variance(values, clusters)
     if trainings == 1:
-        return Difference(float(gain.mean()), by_clips, count - 1)
-    by_seeds, freedom = 2 * seeds[0] / trainings, seeds[1]
-    both = 2 * rest_variance(first, second) / (clips * trainings)
+        return Estimate(float(values.mean()), by_clips, count - 1)
+    by_seeds, freedom = len(rows) * seeds[0] / trainings, seeds[1]
+    both = len(rows) * rest_variance(*rows) / (clips * trainings)
     variance = by_clips + by_seeds - min(by_clips, by_seeds, both)
     parts = by_clips**2 / (count - 1) + by_seeds**2 / freedom
-    return Difference(float(gain.mean()), variance, variance**2 / parts if parts else count - 1)
+    return Estimate(float(values.mean()), variance, variance**2 / parts if parts else count - 1)
 
 
 def variance_components(

@@ -108,13 +108,10 @@ def paired_comparison(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
         )
     if first.empty:
         raise ValueError("the tables hold no clip")
-    joined = first[["clip_id", "correct"]].merge(
-        second[["clip_id", "correct"]], on="clip_id", validate="one_to_one"
-    )
-    a, b = joined["correct_x"].to_numpy(bool), joined["correct_y"].to_numpy(bool)
+    a, b = (t.set_index("clip_id")["correct"].sort_index().to_numpy(bool) for t in (first, second))
     only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
     return Comparison(
-        n=len(joined),
+        n=len(a),
         both=int((a & b).sum()),
         only_first=only_first,
         only_second=only_second,

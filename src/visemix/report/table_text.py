@@ -12,6 +12,7 @@ def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
         if row.n:
             here += f", over speakers [{row.cluster_low:.1f}, {row.cluster_high:.1f}]"
         if row.n and row.seeds > 1:
+            here += f", and seeds [{row.over_seeds_low:.1f}, {row.over_seeds_high:.1f}]"
             here += f", sd {row.sd:.1f} over {row.seeds} seeds"
         against = _against(row) if row.above else ""
         name = f"{row.row} (changed: {row.changed})" if row.changed else row.row
@@ -43,7 +44,10 @@ def _notes_on_numbers(frame: pd.DataFrame) -> list[str]:
     lines = []
     if len(measured):
         clusters = f"{measured.clusters.iloc[0]} clusters by {measured.clustered_by.iloc[0]}"
-        lines.append(f"* Intervals: Wilson over clips; bootstrap over speakers, {clusters}")
+        text = f"Wilson over clips; bootstrap of the mean over seeds over speakers ({clusters})"
+        if measured.seeds.iloc[0] > 1:
+            text += "; speakers and seeds as crossed random effects"
+        lines.append(f"* Intervals: {text}")
     if len(compared):
         text = f"between two given trainings {_range(compared.detectable)}"
         if compared.seeds.iloc[0] > 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from visemix.evaluation.crossed import crossed_mean
 from visemix.evaluation.resolution import (
     compare_rows,
     minimum_detectable_difference,
@@ -34,8 +35,9 @@ from visemix.papers.cells import (
 COLUMNS = [
     "cell_id", "row", "other_reading_of", "published", "source", "status", "accuracy", "low",
     "high", "n", "rejected", "clusters", "clustered_by", "cluster_low", "cluster_high", "seeds",
-    "sd", "above", "difference", "difference_low", "difference_high", "p", "p_holm", "p_mcnemar",
-    "detectable", "detectable_over_seeds", "run", "changed",
+    "sd", "over_seeds_low", "over_seeds_high", "above", "difference", "difference_low",
+    "difference_high", "p", "p_holm", "p_mcnemar", "detectable", "detectable_over_seeds", "run",
+    "changed",
     "published_word_boundary", "published_selection", "published_extra_data",
     "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
 ]  # fmt: skip
@@ -47,13 +49,15 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
     published, accuracy, low, high, sd and difference are in per cent; low and high bound the 95%
     Wilson interval over the n test clips (of the mean over seeds: seeds share the clips, so they
     do not narrow it), cluster_low and cluster_high the 95% interval of a bootstrap over speakers
-    (`clusters` of them), or over clips where clustered_by says that speakers are not known. `above`
-    is the row that this one is compared with (see papers.cells.compared_cells), `difference` this
-    row minus that one with its 95% interval difference_low..difference_high, p_mcnemar the exact
-    McNemar test of the first seeds of the two on the same clips, p the test that with several
-    seeds also allows for other trainings, p_holm that corrected for all comparisons of the table;
-    detectable and detectable_over_seeds are the smallest true differences that this test set would
-    show with 80% power, between two given trainings and between rows (all but p_holm of
+    (`clusters` of them), or over clips where clustered_by says that speakers are not known;
+    over_seeds_low and over_seeds_high, '' with one seed, allow for other trainings, too
+    (evaluation.crossed.crossed_mean; not below 0 or above 100). `above` is the row that this one
+    is compared with (see papers.cells.compared_cells), `difference` this row minus that one with
+    its 95% interval difference_low..difference_high, p_mcnemar the exact McNemar test of the first
+    seeds of the two on the same clips, p the test that with several seeds also allows for other
+    trainings, p_holm that corrected for all comparisons of the table; detectable and
+    detectable_over_seeds are the smallest true differences that this test set would show with 80%
+    power, between two given trainings and between rows (all but p_holm of
     evaluation.resolution.compare_rows; in points). status is 'literature',
     'not yet run' or the scale the value was measured at, which is never a reproduction unless the
     scale is 'paper'. other_reading_of is the cell that a row of ours reads otherwise, '' for the
@@ -81,6 +85,7 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
             row["status"] = "not yet run"
         else:
             row |= _reproduced(cell, predictions[cell.run], parameters)
+            row |= _intervals(predictions[cell.run], seeds)
             if cell.id in above:
                 rows_compared = predictions[above[cell.id].run], predictions[cell.run]
                 row |= {"above": above[cell.id].id} | _difference(*rows_compared, seeds)
@@ -149,18 +154,22 @@ def _difference(earlier, later, seeds: tuple[float, int]) -> dict:
     }
 
 
-def _over_speakers(predictions: list[pd.DataFrame]) -> dict:
-    """The interval of a row's accuracy (%) for other speakers, and how many there are."""
+def _intervals(predictions: list[pd.DataFrame], seeds: tuple[float, int]) -> dict:
+    """Intervals of a row's accuracy (%) for other speakers, and for other trainings as well."""
     table = predictions[0].sort_values("clip_id")
-    clusters = speakers_of(table)
-    low, high = bootstrap_interval(scores(predictions).mean(0), clusters)
+    clusters, right = speakers_of(table), scores(predictions)
+    low, high = bootstrap_interval(right.mean(0), clusters)
     by_clip = (clusters == table.clip_id.to_numpy()).all()
-    return {
+    found = {
         "clusters": len(set(clusters)),
         "clustered_by": "clip (speakers not known)" if by_clip else "speaker",
         "cluster_low": 100 * low,
         "cluster_high": 100 * high,
     }
+    if len(predictions) > 1:
+        low, high = crossed_mean(right, clusters, seeds).interval
+        found |= {"over_seeds_low": 100 * max(low, 0), "over_seeds_high": 100 * min(high, 1)}
+    return found
 
 
 def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -> dict:
@@ -168,18 +177,14 @@ def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -
     record = json.loads(Path(f"runs/{cell.run}/seed-{seed}/training.json").read_text())
     synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
     generator = parameters["synthesis"]["generator"]
-    return (
-        summarise(predictions)
-        | _over_speakers(predictions)
-        | {
-            "status": parameters["scale"],
-            "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
-            "word_boundary": "no",
-            "selection": "val",
-            "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
-            "parameters": f"{record['parameters'] / 1e6:.3g} M",
-        }
-    )
+    return summarise(predictions) | {
+        "status": parameters["scale"],
+        "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
+        "word_boundary": "no",
+        "selection": "val",
+        "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
+        "parameters": f"{record['parameters'] / 1e6:.3g} M",
+    }
 
 
 def controls(paper: str, table: str, parameters: dict) -> list[dict]:
