@@ -135,6 +135,7 @@ def test_without_runs_every_claim_says_why(unrun):
     assert unrun.ours["lipgen/c6"].startswith("not run: its paper is not among `papers`")
     assert unrun.ours["lipgen/c2"].startswith("not run: lipgen/table1/crotsm is quoted")
     assert unrun.ours["synthvsr/c14"].startswith("not run: no run for synthvsr/table4/lrs3-faces")
+    assert unrun.ours["audiovsr/c7"].startswith("not run: it speaks of sentences")
     assert unrun.ours["lipgen/c11"].startswith("not run: no difference between rows is claimed")
 
 

@@ -36,7 +36,7 @@ def detectable(design: Design, clips: float, seeds: int, power: float = 0.8) -> 
 def seeds_needed(design: Design, difference: float, clips: float) -> int | None:
     """Fewest seeds a row, 2 or more, that show `difference` on so many clips.
 
-    None when no number of seeds does, because the clips are too few.
+    None when MOST_SEEDS do not, as a rule because the clips are too few.
     """
     return _least(lambda seeds: detectable(design, clips, seeds) <= difference, 2, MOST_SEEDS)
 

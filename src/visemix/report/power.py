@@ -30,7 +30,8 @@ def power_table(paper: str, parameters: dict) -> pd.DataFrame:
     difference (points). With 80% power it takes: clips_given_trainings for the two trainings alone;
     seeds_at_n seeds a row on the present clips, seeds_at_paper_clips on as many as the paper's test
     set has; least_seeds however many clips, and clips_at_twice_least_seeds. 'none' where no number
-    is enough, '' where one seed a row tells nothing about trainings.
+    is enough (of seeds up to power.MOST_SEEDS), '' where one seed a row tells nothing about
+    trainings.
     `parameters` needs corpus.name and seeds.
     """
     _, test_sets = read_claims()
@@ -113,11 +114,15 @@ def in_words(row: dict) -> str:
 
 
 def _seeds(count: int | str) -> str:
-    return "no number of seeds is enough" if count == "none" else f"it takes {count:,} seeds"
+    return (
+        f"not even {power.MOST_SEEDS:,} seeds are enough"
+        if count == "none"
+        else f"it takes {count:,} seeds"
+    )
 
 
 def _clips(count: int | str) -> str:
-    return "more clips than there are" if count == "none" else f"{count:,} clips"
+    return f"more than {power.MOST_CLIPS:,} clips" if count == "none" else f"{count:,} clips"
 
 
 def power_markdown(paper: str, table: pd.DataFrame, scale: str) -> str:
