@@ -1,6 +1,6 @@
 # What the papers claim and what their cells and our runs say of it; what it takes to resolve a difference.
 
-ASKED = {key: PARAMETERS[key] for key in ("scale", "corpus", "papers", "seeds")}
+ASKED = {key: PARAMETERS[key] for key in ("scale", "corpus", "papers", "runs", "seeds")}
 
 
 rule claims:

@@ -18,7 +18,7 @@ from visemix.report.claims import COLUMNS, arithmetic, claims_markdown, claims_t
 CLAIMS, TEST_SETS = read_claims()
 BY_ID = {claim["id"]: claim for claim in CLAIMS}
 PARAMETERS = {
-    "corpus": {"name": "lrw"}, "scale": "test", "seeds": [0, 1], "papers": ["lipgen"],
+    "corpus": {"name": "lrw"}, "scale": "test", "seeds": [0, 1], "papers": ["lipgen"], "runs": {},
 }  # fmt: skip
 
 
@@ -183,10 +183,13 @@ def test_p_is_corrected_for_all_claims_asked(finished, monkeypatch):
     assert (adjusted == 1).sum() >= 2  # uncorrected p values of no difference are below 1
 
 
-def test_one_seed_resolves_nothing(finished, monkeypatch):
+def test_one_seed_resolves_nothing_and_changed_runs_are_named(finished, monkeypatch):
     monkeypatch.chdir(finished)
-    table = claims_table(PARAMETERS | {"seeds": [0]})
+    changed = {"lipgen-R4": {"viseme_branch": False}}
+    table = claims_table(PARAMETERS | {"seeds": [0], "runs": changed}).set_index("id")
     assert set(table.verdict) == {"not run", "not resolved at this n"}
+    assert table.ours["lipgen/c6"].endswith("changed ones: lipgen-R4")
+    assert "changed" not in table.ours["lipgen/c4"]
 
 
 def test_the_page_is_made_from_the_evaluations_of_the_tables_that_claims_compare():

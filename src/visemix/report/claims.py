@@ -34,7 +34,7 @@ def claims_table(parameters: dict) -> pd.DataFrame:
     'supported', 'contradicted', 'not resolved at this n' or 'not run', and speaks of the corpus and
     the scale that `ours` names. p is corrected (Holm) for all claims that our runs are asked about.
     With one seed nothing is resolved: another training may turn it.
-    `parameters` needs corpus.name, papers, scale and seeds.
+    `parameters` needs corpus.name, papers, runs, scale and seeds.
     """
     claims, test_sets = read_claims()
     reasons = {claim["id"]: not_run_because(claim, parameters["papers"]) for claim in claims}
@@ -117,15 +117,16 @@ def _difference(claim: dict, parameters: dict) -> dict:
 
 
 def _difference_of_gains(pairs: list[tuple[Cell, Cell]], parameters: dict) -> dict:
-    """The second gain minus the first, of the same two runs on two versions of the same clips."""
+    """The second gain minus the first, of two runs on the clips that both test sets hold."""
     rows = []  # of each run, a table a seed: right on the second test set minus right on the first
     for run in (cell.run for cell in pairs[0]):
         first, second = (read_predictions(run, pair[0].test_set, parameters) for pair in pairs)
         both = [
-            a.merge(b, on="clip_id", validate="1:1") for a, b in zip(first, second, strict=True)
+            a.merge(b[["clip_id", "correct"]], on="clip_id", validate="1:1")
+            for a, b in zip(first, second, strict=True)
         ]
         rows.append([t.assign(correct=t.correct_y.astype(float) - t.correct_x) for t in both])
-    clusters = speakers_of(first[0].sort_values("clip_id"))
+    clusters = speakers_of(rows[0][0].sort_values("clip_id"))
     result = crossed_difference(*map(scores, rows), clusters, pooled_seed_variance(rows))
     low, high = (100 * bound for bound in result.interval)
     return {"difference": 100 * result.mean, "low": low, "high": high} | {
@@ -136,7 +137,8 @@ def _difference_of_gains(pairs: list[tuple[Cell, Cell]], parameters: dict) -> di
 
 def _ours(claim: dict, found: dict, adjusted: float, parameters: dict) -> dict:
     """Columns ours and verdict of a claim that our runs were asked about."""
-    seeds, printed = len(parameters["seeds"]), _published_gain(compared_pairs(claim))
+    pairs = compared_pairs(claim)
+    seeds, printed = len(parameters["seeds"]), _published_gain(pairs)
     fits = "within" if found["low"] <= printed <= found["high"] else "outside"
     text = (
         f"{found['difference']:+.1f} points [{found['low']:+.1f}, {found['high']:+.1f}], "
@@ -144,6 +146,9 @@ def _ours(claim: dict, found: dict, adjusted: float, parameters: dict) -> dict:
         f"the corpus {parameters['corpus']['name']} at scale {parameters['scale']}; the printed "
         f"{printed:+.1f} lies {fits} that interval"
     )
+    changed = {cell.run for pair in pairs for cell in pair} & set(parameters["runs"])
+    if changed:
+        text += f"; not the paper's runs but changed ones: {', '.join(sorted(changed))}"
     if seeds == 1 or adjusted >= LEVEL:
         return {"ours": text, "verdict": "not resolved at this n"}
     return {"ours": text, "verdict": "supported" if found["difference"] > 0 else "contradicted"}
