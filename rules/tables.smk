@@ -81,22 +81,8 @@ rule report:
         SCRIPTS / "report.py"
 
 
-rule tracking_database:
-    output:
-        "tracking/database.json",
-    log:
-        "logs/tracking_database.log",
-    benchmark:
-        "logs/tracking_database.tsv"
-    params:
-        tracking=PARAMETERS["tracking"],
-    script:
-        SCRIPTS / "tracking_database.py"
-
-
 rule track:
     input:
-        database=rules.tracking_database.output,
         tables=lambda wildcards: [f"tables/{p}/{t}.csv" for p, t in TABLES if p == wildcards.paper],
     output:
         cells="tracking/{paper}.json",
@@ -105,7 +91,6 @@ rule track:
     benchmark:
         "logs/track/{paper}.tsv"
     params:
-        tracking=PARAMETERS["tracking"],
         parameters=PARAMETERS,
         code=code_digest("run.tracking"),
     script:
