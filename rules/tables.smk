@@ -11,6 +11,7 @@ rule table:
     output:
         csv="tables/{paper}/{table}.csv",
         markdown="tables/{paper}/{table}.md",
+        metrics="tables/{paper}/{table}.json",
         figure="tables/{paper}/{table}.png",
     log:
         "logs/tables/{paper}-{table}.log",

@@ -196,6 +196,12 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
     }
 
 
+def measured(frame: pd.DataFrame) -> dict:
+    """What was measured, for `dvc metrics`: {row key: {accuracy, low, high, n}}, in per cent."""
+    rows = frame[frame.n != ""].set_index("cell_id")[["accuracy", "low", "high", "n"]]
+    return {cell.split("/")[-1]: row for cell, row in rows.to_dict("index").items()}
+
+
 def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
     """Markdown of a table for people: values with n, interval and p, controls below."""
     head = "| row | published | here [95% interval] | n | against the row above | status |"
