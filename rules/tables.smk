@@ -13,6 +13,7 @@ rule table:
     output:
         csv="tables/{paper}/{table}.csv",
         markdown="tables/{paper}/{table}.md",
+        metrics="tables/{paper}/{table}.json",
         figure="tables/{paper}/{table}.png",
     log:
         "logs/tables/{paper}-{table}.log",
@@ -87,22 +88,8 @@ rule report:
         SCRIPTS / "report.py"
 
 
-rule tracking_database:
-    output:
-        "tracking/database.json",
-    log:
-        "logs/tracking_database.log",
-    benchmark:
-        "logs/tracking_database.tsv"
-    params:
-        tracking=PARAMETERS["tracking"],
-    script:
-        SCRIPTS / "tracking_database.py"
-
-
 rule track:
     input:
-        database=rules.tracking_database.output,
         tables=lambda wildcards: [f"tables/{p}/{t}.csv" for p, t in TABLES if p == wildcards.paper],
     output:
         cells="tracking/{paper}.json",
@@ -111,7 +98,6 @@ rule track:
     benchmark:
         "logs/track/{paper}.tsv"
     params:
-        tracking=PARAMETERS["tracking"],
         parameters=PARAMETERS,
         code=code_digest("run.tracking"),
     script:

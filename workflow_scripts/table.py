@@ -3,8 +3,8 @@
 from visemix.papers.cells import read_paper
 from visemix.report.figures import table_figure, write_png
 from visemix.report.table_text import to_markdown
-from visemix.report.tables import build_table, controls
-from visemix.run.atomic import atomic_path
+from visemix.report.tables import build_table, controls, measured
+from visemix.run.atomic import atomic_path, write_json
 from visemix.run.log import log_to
 
 if __name__ == "__main__":
@@ -25,6 +25,7 @@ if __name__ == "__main__":
         rows.to_csv(temporary, index=False)
     with atomic_path(snakemake.output.markdown) as temporary:
         temporary.write_text(to_markdown(rows, caption, notes))
+    write_json(snakemake.output.metrics, measured(rows))
     chance = notes[-1]["accuracy"] if notes else None
     figure = table_figure(rows, caption, parameters["scale"], chance, content["metric"])
     write_png(snakemake.output.figure, figure)

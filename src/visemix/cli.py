@@ -12,6 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("record", help="record a finished run with DVC, push it to a remote if any")
     commands.add_parser("restore", help="bring back a recorded run in a fresh clone and check it")
+    commands.add_parser("track", help="log the cells of a finished run to MLflow once more")
     corpora = commands.add_parser("corpora", help="scan corpora, print what is there and missing")
     corpora.add_argument("roots", nargs="+", help="root of a corpus, or a folder of such roots")
     corpora.add_argument("--workers", type=int, default=1, help="processes")
@@ -19,11 +20,27 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if chosen.command == "corpora":
             return _print_corpora(chosen.roots, chosen.workers)
+        if chosen.command == "track":
+            return _track()
         {"record": record, "restore": restore}[chosen.command]()
     except RecordError as error:
         print(f"visemix {chosen.command}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _track() -> int:
+    """Log to MLflow; 1 where there is nothing to log or nobody to log it to."""
+    from visemix.run.tracking import track_again  # pandas: slow to import
+
+    try:
+        records = track_again()
+    except FileNotFoundError as error:
+        print(f"visemix track: {error}", file=sys.stderr)
+        return 1
+    for one in records:
+        print(one["pending"] or f"{one['paper']}: {len(one['cells'])} cells in MLflow")
+    return int(any(one["pending"] for one in records))
 
 
 def _print_corpora(roots: list[str], workers: int) -> int:

@@ -238,3 +238,9 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
         "seed_sd": 100 * math.sqrt(variance),
         "smallest_over_seeds": 100 * np.mean([pair["detectable_over_seeds"] for pair in found]),
     }
+
+
+def measured(frame: pd.DataFrame) -> dict:
+    """What was measured, for `dvc metrics`: {row key: {accuracy, low, high, n}}, in per cent."""
+    rows = frame[frame.n != ""].set_index("cell_id")[["accuracy", "low", "high", "n"]]
+    return {cell.split("/")[-1]: row for cell, row in rows.to_dict("index").items()}

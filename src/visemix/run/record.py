@@ -2,11 +2,27 @@
 
 Snakemake runs, DVC records. After a restore the files are right but Snakemake has no memory of
 them; `snakemake --touch --forceall` gives it one. That blesses whatever lies there, so it is done
-only after `dvc status` found every file, parameter and digest as recorded.
+only after every file was read and found to have the recorded digest (DVC takes those of its cache
+and of a remote on trust), and after `dvc status` found parameters and everything else as recorded.
 """
 
+import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
+
+import yaml
+
+SHOWN = 5  # damaged files named in a message
+MISSING = (
+    "files of the record are missing there, or others lie here that DVC will not overwrite: see "
+    "its message above"
+)
+DAMAGED = (
+    "delete them here and in DVC's cache (the paths in brackets) and say `visemix restore` again; "
+    "if they come back so, the remote's copies are damaged"
+)
 
 
 class RecordError(RuntimeError):
@@ -46,12 +62,13 @@ def restore() -> None:
     """Bring back the outputs that dvc.lock names, check them, and tell Snakemake about them.
 
     Pulls from the DVC remote when one is configured, else takes them from the local cache.
-    Raises RecordError when something is missing or differs from the record.
+    Raises RecordError when something is missing or differs from the record; then Snakemake is told
+    nothing.
     """
-    if _has_remote():
-        _must("dvc", "pull", remedy="the remote lacks files of this record, or cannot be reached")
-    else:
-        _must("dvc", "checkout", remedy="no DVC remote is configured and the cache lacks files")
+    if not Path("dvc.lock").is_file():
+        raise RecordError("no dvc.lock here: nothing was recorded, or it was not committed to git")
+    _must("dvc", "pull" if _has_remote() else "checkout", remedy=MISSING)
+    _check_digests()
     _must(
         "dvc", "status", "--quiet",
         remedy="files or params.yaml differ from dvc.lock; `dvc status` lists them",
@@ -61,3 +78,34 @@ def restore() -> None:
         remedy="the recorded outputs are incomplete; run `snakemake --cores all`",
     )  # fmt: skip
     print("restored; `snakemake --dry-run` has nothing to do")
+
+
+def _check_digests() -> None:
+    """Read every recorded file; RecordError names those whose bytes are not the recorded ones."""
+    cache = Path(_call("dvc", "cache", "dir", quiet=True).stdout.strip()) / "files" / "md5"
+    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"].values()
+    damaged = []
+    for out in (out for stage in stages for out in stage["outs"]):
+        files = {Path(out["path"]): out["md5"]}
+        if out["md5"].endswith(".dir"):  # a folder: the list of its files is in the cache
+            listing = _in_cache(cache, out["md5"])
+            if _md5(listing) != out["md5"].removesuffix(".dir"):
+                raise RecordError(f"{out['path']}, its list ({listing}), is damaged; {DAMAGED}")
+            listed = json.loads(listing.read_text())
+            files = {Path(out["path"]) / file["relpath"]: file["md5"] for file in listed}
+        damaged += [(path, digest) for path, digest in files.items() if _md5(path) != digest]
+    if damaged:
+        named = ", ".join(f"{p} ({_in_cache(cache, digest)})" for p, digest in damaged[:SHOWN])
+        raise RecordError(
+            f"{len(damaged)} restored files are not as recorded: {named}"
+            f"{', ...' if len(damaged) > SHOWN else ''}; {DAMAGED}"
+        )
+
+
+def _in_cache(cache: Path, digest: str) -> Path:
+    return cache / digest[:2] / digest[2:]
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
