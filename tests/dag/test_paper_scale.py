@@ -64,6 +64,12 @@ def test_the_default_job_is_dozens_of_jobs(lrw):
     assert jobs["total"] < 50
 
 
+def test_parts_share_the_synthesis(lrw):
+    config = ["scale=paper", "overrides={synthesis: {parts: 64}}"]
+    jobs = jobs_with_the_slurm_profile(lrw, ["data/crops/lrw-portrait/manifest.json"], config)
+    assert (jobs["synthesis_part"], jobs["synthesis"]) == (64, 1)
+
+
 def test_all_targets_with_five_seeds_are_hundreds_of_jobs(lrw):
     jobs = jobs_with_the_slurm_profile(lrw, EVERYTHING, FIVE_SEEDS)
     assert jobs["train"] > 100

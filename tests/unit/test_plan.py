@@ -72,6 +72,19 @@ def test_more_gpus_shorten_the_clock_and_not_the_bill():
     assert one["cpu_hours_high"] == 0
 
 
+def test_parts_spread_a_published_generator_over_gpus():
+    given = {"aniportrait": {"repository": "data/programs/AniPortrait", "python": "python"}}
+    name = "external-aniportrait"
+    whole = rows({"synthesis": 1}, external=given, synthesis={"generator": name})
+    jobs = {"synthesis_part": 8, "synthesis": 1}
+    parts = rows(jobs, external=given, synthesis={"generator": name, "parts": 8})
+    assert whole.gpu_hours_low["synthesis"] > 2000
+    assert parts.wall_hours_low["synthesis_part"] == pytest.approx(
+        whole.wall_hours_low["synthesis"] / 8, rel=0.01
+    )
+    assert parts.gpu_hours_high["synthesis"] < 0.1
+
+
 def test_without_a_gpu_trainings_take_cores():
     train = rows(gpus=0).loc["train"]
     assert train["gpu_hours_high"] == 0

@@ -128,7 +128,8 @@ def work_of(rule: str, jobs: int, clips: dict[str, int], parameters: dict) -> fl
         "manifest": real,
         "crops": real,
         "pairs": clips["portraits"],
-        "synthesis": clips["synthetic"],
+        "synthesis": clips["synthetic"] if parameters["synthesis"]["parts"] == 1 else 0,
+        "synthesis_part": clips["synthetic"],
         "pose_crops": clips["test"],
         "train": jobs * shown,
         "evaluate": jobs * clips["test"],
@@ -170,7 +171,7 @@ def _hours(
 
 def _threads(rule: str, parameters: dict, cores: int) -> int:
     """CPU threads of a job, as in rules/: all cores, those of a training, or one."""
-    if rule in ("miniature_corpus", "manifest", "crops", "pose_crops", "synthesis"):
+    if rule in ("miniature_corpus", "manifest", "crops", "pose_crops") or "synthesis" in rule:
         return cores
     return min(parameters["training"]["threads"], cores) if rule == "train" else 1
 
