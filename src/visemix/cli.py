@@ -65,7 +65,7 @@ def _print_plan(scale: str | None, gpus: int | None, cores: int | None) -> int:
     except (plan.PlanError, ParameterError) as error:
         print(f"visemix plan: {error}", file=sys.stderr)
         return 1
-    print(f"scale {parameters['scale']} from scratch, {cores} cores and {gpus} GPUs at a time:\n")
+    print(f"scale {parameters['scale']} from scratch; cores at a time: {cores}, GPUs: {gpus}\n")
     print(plan.describe(made))
     print("\nDisk: mouth crops alone. Steps may overlap: the wall times add up to too much.")
     return 0
