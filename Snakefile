@@ -39,6 +39,24 @@ wildcard_constraints:
     table=r"[a-z]+\d+",
 
 
+# seconds each, and a database of one writing machine: no jobs of their own on a cluster
+localrules:
+    all,
+    angles,
+    beta_curve,
+    generator_table,
+    generators,
+    mixture_real,
+    mixture_sampled,
+    mixture_synthetic,
+    pose_manifest,
+    report,
+    table,
+    track,
+    tracking_database,
+    visemes,
+
+
 include: "rules/corpus.smk"
 include: "rules/crops.smk"
 include: "rules/visemes.smk"

@@ -31,7 +31,11 @@ rule pairs:
         SCRIPTS / "pairs.py"
 
 
-rule synthesis:
+PARTS = PARAMETERS["synthesis"]["parts"]
+
+
+# One of several jobs that make the shards of a set side by side, e.g. on as many GPUs.
+rule synthesis_part:
     input:
         manifest=rules.manifest.output.manifest,
         pairs=rules.pairs.output.pairs,
@@ -40,6 +44,35 @@ rule synthesis:
         ),
         visemes=lambda wildcards: (
             rules.visemes.output.visemes if wildcards.generator in TEXT_DRIVEN else []
+        ),
+    output:
+        touch(f"data/synthesis/{CORPUS}-{{generator}}/part-{{part}}-of-{{parts}}/made"),
+    log:
+        "logs/synthesis/{generator}-part-{part}-of-{parts}.log",
+    benchmark:
+        "logs/synthesis/{generator}-part-{part}-of-{parts}.tsv"
+    threads: 64
+    resources:
+        gpu=1,
+    params:
+        crop_set=f"data/crops/{CORPUS}-{{generator}}",
+        root=ROOT,
+        portraits=PARAMETERS["synthesis"]["portraits"],
+        min_face_share=PARAMETERS["synthesis"]["min_face_share"],
+        crops=PARAMETERS["crops"],
+        external=lambda wildcards: settings_of(wildcards.generator, PARAMETERS["external"]),
+        code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),
+    script:
+        SCRIPTS / "synthesis.py"
+
+
+use rule synthesis_part as synthesis with:
+    input:
+        **rules.synthesis_part.input,
+        parts=(
+            expand(rules.synthesis_part.output, part=range(PARTS), parts=PARTS, allow_missing=True)
+            if PARTS > 1
+            else []
         ),
     output:
         manifest=f"data/crops/{CORPUS}-{{generator}}/manifest.json",
@@ -51,15 +84,3 @@ rule synthesis:
         "logs/synthesis/{generator}.log",
     benchmark:
         "logs/synthesis/{generator}.tsv"
-    threads: 64
-    resources:
-        gpu=1,
-    params:
-        root=ROOT,
-        portraits=PARAMETERS["synthesis"]["portraits"],
-        min_face_share=PARAMETERS["synthesis"]["min_face_share"],
-        crops=PARAMETERS["crops"],
-        external=lambda wildcards: settings_of(wildcards.generator, PARAMETERS["external"]),
-        code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),
-    script:
-        SCRIPTS / "synthesis.py"

@@ -1,4 +1,4 @@
-"""Drive a generator over all pairs and crop what it makes."""
+"""Drive a generator over all pairs, or one part of them, and crop what it makes."""
 
 from pathlib import Path
 
@@ -13,10 +13,12 @@ if __name__ == "__main__":
     lease_gpus(snakemake.resources.gpu)
     from visemix.generators.contract import synthesise_set
 
+    # a part has a folder of its own for files that it does not share with the others
+    folder = Path(snakemake.output[-1]).parent
+    part = snakemake.wildcards.get("part")
     if snakemake.params.external:
         from visemix.generators.external.program import configure
 
-        folder = Path(snakemake.output.records).parent
         configure(snakemake.wildcards.generator, snakemake.params.external, folder)
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
@@ -26,11 +28,12 @@ if __name__ == "__main__":
         read_manifest(snakemake.input.manifest),
         media_root=snakemake.params.root,
         portraits_root=snakemake.params.portraits,
-        folder=Path(snakemake.output.manifest).parent,
-        records_path=snakemake.output.records,
+        folder=snakemake.params.crop_set,
+        records_path=folder / "records.parquet",
         parameters=snakemake.params.crops,
         min_face_share=snakemake.params.min_face_share,
         workers=snakemake.threads,
         trained_folder=Path(weights).parent if weights else None,
         pronunciations=words,
+        part=(int(part), int(snakemake.wildcards.parts)) if part else None,
     )

@@ -1,6 +1,7 @@
 """The `visemix` command, for people; Snakemake runs the experiments."""
 
 import argparse
+import os
 import sys
 
 from visemix.run.record import RecordError, record, restore
@@ -16,12 +17,20 @@ def main(arguments: list[str] | None = None) -> int:
     corpora = commands.add_parser("corpora", help="scan corpora, print what is there and missing")
     corpora.add_argument("roots", nargs="+", help="root of a corpus, or a folder of such roots")
     corpora.add_argument("--workers", type=int, default=1, help="processes")
+    plan = commands.add_parser("plan", help="jobs, hours and disk of a scale, before it is run")
+    plan.add_argument(
+        "--scale", help="test, miniature, study or paper; that of params.yaml if left out"
+    )
+    plan.add_argument("--gpus", type=int, help="at a time; those of this machine if left out")
+    plan.add_argument("--cores", type=int, help="at a time; those of this machine if left out")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "corpora":
             return _print_corpora(chosen.roots, chosen.workers)
         if chosen.command == "track":
             return _track()
+        if chosen.command == "plan":
+            return _print_plan(chosen.scale, chosen.gpus, chosen.cores)
         {"record": record, "restore": restore}[chosen.command]()
     except RecordError as error:
         print(f"visemix {chosen.command}: {error}", file=sys.stderr)
@@ -56,6 +65,26 @@ def _print_corpora(roots: list[str], workers: int) -> int:
         print(f"visemix corpora: no known corpus in {', '.join(roots)}", file=sys.stderr)
         return 1
     print(table.to_string(index=False, justify="left"))
+    return 0
+
+
+def _print_plan(scale: str | None, gpus: int | None, cores: int | None) -> int:
+    """Print the plan of the default job; 1 where there can be none."""
+    from visemix.run import plan  # pandas and pydantic: slow to import
+    from visemix.run.gpus import visible_gpus
+    from visemix.run.parameters import ParameterError
+
+    gpus = len(visible_gpus()) if gpus is None else gpus
+    cores = cores or os.cpu_count()
+    try:
+        parameters = plan.read_parameters(scale)
+        made = plan.make_plan(plan.planned_jobs(parameters["scale"]), parameters, gpus, cores)
+    except (plan.PlanError, ParameterError) as error:
+        print(f"visemix plan: {error}", file=sys.stderr)
+        return 1
+    print(f"scale {parameters['scale']} from scratch; cores at a time: {cores}, GPUs: {gpus}\n")
+    print(plan.describe(made))
+    print("\nDisk: mouth crops alone. Steps may overlap: the wall times add up to too much.")
     return 0
 
 

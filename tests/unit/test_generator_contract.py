@@ -175,6 +175,17 @@ def test_two_processes_give_the_same_bytes(corpus, made, tmp_path):
     )
 
 
+def test_parts_give_the_same_bytes(corpus, made, tmp_path):
+    for part in range(2):
+        synthesise(corpus, tmp_path / "crops", prepare(tmp_path / f"{part}"), part=(part, 2))
+        assert not (tmp_path / f"{part}" / "records.parquet").exists()
+    synthesise(corpus, tmp_path / "crops", prepare(tmp_path / "records"))
+    assert not (tmp_path / "records" / "seconds.csv").exists()  # the parts made all clips
+    assert digests(tmp_path / "crops", tmp_path / "records") == digests(
+        made / "crops", made / "records"
+    )
+
+
 def test_killed_and_started_again(corpus, made, tmp_path):
     """kill -9 after the first shard: that shard stays, and the end is the same bytes."""
     records = prepare(tmp_path / "records")

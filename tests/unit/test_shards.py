@@ -184,8 +184,8 @@ def plan(count=10, **columns):
     return pd.DataFrame({"clip_id": [f"train/{i:04d}" for i in range(count)], **columns})
 
 
-def build(folder, rows, make, parameters=None):
-    build_crops(folder, rows, make, parameters or {}, 4, SIZE)
+def build(folder, rows, make, parameters=None, part=None):
+    build_crops(folder, rows, make, parameters or {}, 4, SIZE, part)
 
 
 @pytest.mark.parametrize("limit", [0, 3, 4, 6, 9])
@@ -200,6 +200,27 @@ def test_a_stopped_build_goes_on_at_its_last_whole_shard(tmp_path, limit):
     build(tmp_path / "stopped", plan(), second)
     assert second.made == list(plan()["clip_id"])[limit // 4 * 4 :]
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5])
+def test_parts_in_any_order_make_the_same_set(tmp_path, parts):
+    build(tmp_path / "whole", plan(), Maker())
+    makers = [Maker() for _ in range(parts)]
+    for part in reversed(range(parts)):
+        build(tmp_path / "parts", plan(), makers[part], part=(part, parts))
+        with pytest.raises(ShardError, match="not finished"):
+            open_crops(tmp_path / "parts")
+    made = [clip_id for maker in makers for clip_id in maker.made]
+    assert sorted(made) == list(plan()["clip_id"])
+    build(tmp_path / "parts", plan(), Maker(limit=0))
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_a_part_leaves_what_another_is_writing(tmp_path):
+    partial = tmp_path / ".shard-00001.npy.1.partial.npy"
+    partial.write_bytes(b"of another job")
+    build(tmp_path, plan(), Maker(), part=(0, 2))
+    assert partial.exists()
 
 
 def test_a_finished_set_is_not_made_again(tmp_path):

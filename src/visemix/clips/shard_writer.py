@@ -74,6 +74,7 @@ def build_crops(
     parameters: dict,
     clips_per_shard: int = CLIPS_PER_SHARD,
     frame_size: tuple[int, int] = FRAME_SIZE,
+    part: tuple[int, int] | None = None,
 ) -> None:
     """Write the crop set of the clips in `plan`, continuing where an earlier call was stopped.
 
@@ -81,33 +82,37 @@ def build_crops(
     the media, above all). Shard k holds the clips k * clips_per_shard and on, by sorted clip_id;
     `make(rows)` is called once with the rows of all shards to be made and yields their records in
     that order. A shard is kept if it was made from the same rows and parameters and its checksum is
-    right. Raises ValueError for repeated clip_ids and for
-    records that do not follow the rows.
+    right. With part = (i, n) only every n-th shard from i on is made and the set stays unfinished:
+    n jobs may do so side by side, then a call without `part` finishes it. Raises ValueError for
+    repeated clip_ids and for records that do not follow the rows.
     """
     plan = plan.sort_values("clip_id", ignore_index=True)
     if plan["clip_id"].duplicated().any():
         raise ValueError(f"clip_id {plan['clip_id'][plan['clip_id'].duplicated()].iloc[0]} repeats")
-    with _unfinished(Path(folder)) as folder:
+    with _unfinished(Path(folder), alone=part is None) as folder:
         shards = [plan.iloc[i : i + clips_per_shard] for i in range(0, len(plan), clips_per_shard)]
         inputs = [
             digest([VERSION, frame_size, parameters, rows.to_csv(index=False)]) for rows in shards
         ]
-        todo = [n for n in range(len(shards)) if not _is_made(folder, n, inputs[n])]
+        first, step = part or (0, 1)
+        wanted = range(first, len(shards), step)
+        todo = [n for n in wanted if not _is_made(folder, n, inputs[n])]
         if todo:
             rows = pd.concat([shards[n] for n in todo], ignore_index=True)
             records = _in_step(rows["clip_id"], make(rows))
             for n in todo:
                 _write_shard(folder, n, islice(records, len(shards[n])), frame_size, inputs[n])
             next(records, None)  # raises if there are more records than rows
-        _finish(folder, len(shards), parameters, frame_size)
+        if part is None:
+            _finish(folder, len(shards), parameters, frame_size)
 
 
 @contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
-    """The folder, marked as not finished and cleared of what a killed writer left behind."""
+def _unfinished(folder: Path, alone: bool = True) -> Iterator[Path]:
+    """The folder, marked as not finished; if `alone`, cleared of what a killed writer left."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
-    for litter in folder.glob(".*.partial*"):
+    for litter in folder.glob(".*.partial*") if alone else ():
         litter.unlink()
     yield folder
 

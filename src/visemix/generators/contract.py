@@ -128,6 +128,7 @@ def synthesise_set(
     clips_per_shard: int = CLIPS_PER_SHARD,
     trained_folder: str | PathLike | None = None,
     pronunciations: Mapping[str, Sequence[str]] | None = None,
+    part: tuple[int, int] | None = None,
 ) -> None:
     """Generate the clips of `pairs` (see pairing) into a crop set at `folder`, and their records.
 
@@ -137,7 +138,9 @@ def synthesise_set(
     gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
     `records_path` (parquet) gets a row a clip without its `seconds`, which no two runs share: those
     are appended, as clips are made, to `seconds.csv` beside it. `lag.json` beside it says whether
-    mouths and sounds run in step (see lag). Raises LeakError (see pairing) if a pair is not
+    mouths and sounds run in step (see lag). With part = (i, n) only the i-th of n parts of the
+    shards is made (see build_crops) and no records; parts that run side by side need records_paths
+    in folders of their own. Raises LeakError (see pairing) if a pair is not
     allowed, ValueError for unknown parameters, FileNotFoundError for missing folders or weights.
     """
     from visemix.faces.crops import split_parameters
@@ -182,9 +185,10 @@ def synthesise_set(
     recorded["crops"] = parameters | (describe_detector(**detector) if detector else {})
     # shards made by other code must not be taken for finished ones
     recorded |= {"min_face_share": min_face_share, "code": code_digest(*_CODE)}
-    build_crops(folder, plan, make, recorded, clips_per_shard)
-    write_records(plan, folder, records_path)
-    write_lag(folder, plan, media_root, shared / LAG)
+    build_crops(folder, plan, make, recorded, clips_per_shard, part=part)
+    if part is None:
+        write_records(plan, folder, records_path)
+        write_lag(folder, plan, media_root, shared / LAG)
 
 
 def write_records(plan: pd.DataFrame, folder: str | PathLike, path: str | PathLike) -> None:

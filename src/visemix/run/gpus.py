@@ -48,6 +48,7 @@ def lease_gpus(count: int, folder: Path | None = None, poll: float = 1.0) -> lis
     machine has GPUs, but fewer than asked for.
     """
     if "SLURM_JOB_ID" in os.environ and "CUDA_VISIBLE_DEVICES" in os.environ:
+        print(f"GPUs given by Slurm: {os.environ['CUDA_VISIBLE_DEVICES']}", file=sys.stderr)
         return visible_gpus()
     pool = visible_gpus()
     if count == 0 or not pool:

@@ -103,6 +103,7 @@ class Synthesis(Section):
     rendered_portraits: Annotated[int, Field(ge=0)]
     clips_per_portrait: PositiveInt
     clips: PositiveInt | None
+    parts: PositiveInt
     min_face_share: Share
     seed: int
 
