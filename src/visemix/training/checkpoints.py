@@ -28,10 +28,13 @@ def save_checkpoint(folder: str | Path, digest: str, state: dict) -> None:
         torch.save({"digest": digest, **state}, temporary)
 
 
-def load_checkpoint(folder: str | Path, digest: str, device: torch.device) -> dict | None:
+def load_checkpoint(
+    folder: str | Path, digest: str, device: torch.device, processes: int = 1
+) -> dict | None:
     """The saved state of the same configuration, or None when there is none.
 
-    Raises ValueError for a file that cannot be read.
+    Raises ValueError for a file that cannot be read, and for one that another number of processes
+    wrote: rounding would differ from there on, and starting afresh may throw days away.
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
@@ -43,6 +46,11 @@ def load_checkpoint(folder: str | Path, digest: str, device: torch.device) -> di
         raise ValueError(
             f"{path} cannot be read as a checkpoint ({error}); delete it to train from the start"
         ) from error
+    if found != digest and (before := state.get("processes", 1)) != processes:
+        raise ValueError(
+            f"{path} was written by {before} processes, this training has {processes}; set "
+            f"training.processes to {before} to go on, or delete the file to train from the start"
+        )
     if found != digest:
         log.warning(
             "%s belongs to another configuration (%s, not %s): training starts afresh",
