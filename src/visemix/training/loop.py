@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from tqdm import tqdm
 
 from visemix.clips import augmentation, batches
 from visemix.clips import mixture as mixtures
-from visemix.clips.shards import open_crops
+from visemix.clips.shards import open_crops, verify_crops
 from visemix.models.whole_batch import with_whole_batch_norms
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser, for_fast_convolutions
 from visemix.run import data_parallel
@@ -74,8 +75,8 @@ def train(
     Raises:
         SystemExit: with status 75 after SIGTERM or SIGUSR1, once the checkpoint is written; start
             the same training again to go on.
-        ValueError: arguments that do not fit each other, changed crop sets, or the checkpoint of
-            another number of processes.
+        ValueError: arguments that do not fit each other, changed or damaged crop sets, or the
+            checkpoint of another number of processes.
         FloatingPointError: the loss is not finite.
     """
     began = time.monotonic()
@@ -93,8 +94,13 @@ def train(
             "here; start them with visemix.training.launch"
         )
 
-    # Data: training entries are (source, row) pairs, validation is read in order.
     used = [source["repeats"] != 0 for source in mixture["sources"]]
+    if not data_parallel.rank():  # the others wait for it before the first step
+        for source in compress(mixture["sources"], used):
+            verify_crops(source["folder"])
+        verify_crops(validation_folder)
+
+    # Data: training entries are (source, row) pairs, validation is read in order.
     sets = [
         open_crops(source["folder"]) if drawn else None
         for source, drawn in zip(mixture["sources"], used, strict=True)
