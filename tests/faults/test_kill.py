@@ -124,6 +124,22 @@ def test_two_snakemakes_in_one_tree(tree, finished_run, sees):
     assert (tree / mixture).read_bytes() == (finished_run / mixture).read_bytes()
 
 
+def test_stopped_by_the_scheduler(tmp_path, sees):
+    """The scheduler stops a training (SIGTERM, SIGUSR1) -> nothing: it writes a checkpoint and ends
+    with status 75; run again, or let the scheduler requeue it"""
+    toy_training.make_data(tmp_path)
+    toy_training.run(tmp_path, tmp_path / "undisturbed")
+    folder = tmp_path / "stopped"
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        child = toy_training.start(tmp_path, folder, processes=1)
+        child.send_signal(number)
+        _, errors = child.communicate(timeout=300)
+        assert child.returncode == 75, errors
+    sees(re.sub(r"step \d+", "step N", re.search(r"stopped on request.*", errors)[0]))
+    assert toy_training.run(tmp_path, folder)["resumed_at_step"] > 1
+    assert toy_training.results(folder) == toy_training.results(tmp_path / "undisturbed")
+
+
 def test_killed_process_of_several(tmp_path, sees):
     """One of several processes of a training is killed, or the one that watches them -> the steps
     since the last checkpoint; the others end by themselves; run again"""
@@ -139,7 +155,10 @@ def test_killed_process_of_several(tmp_path, sees):
         _, errors = child.communicate(timeout=300)
         if victim == "one of them":
             assert child.returncode == 1
-            sees(re.search(r"process \d of 2 failed and the others were ended", errors)[0] + " ...")
+            said = re.search(
+                r"process \d( of 2 failed and the others were ended: ).*(; .*)", errors
+            )
+            sees(f"process N{said[1]}...{said[2]}")
         assert not psutil.wait_procs(ranks, timeout=60)[1]
     assert toy_training.run(tmp_path, folder, processes=2)["resumed_at_step"] > 0
     assert toy_training.results(folder) == toy_training.results(tmp_path / "undisturbed")
