@@ -14,12 +14,12 @@ rule train:
         "logs/train/{run}-seed-{seed}.log",
     benchmark:
         "logs/train/{run}-seed-{seed}.tsv"
-    threads: PARAMETERS["training"]["threads"]
+    threads: PARAMETERS["training"]["threads"] * PARAMETERS["training"]["processes"]
     resources:
-        gpu=1,
+        gpu=PARAMETERS["training"]["processes"],
     params:
         model=lambda wildcards: cells.model_of_run(wildcards.run, PARAMETERS),
         training=lambda wildcards: cells.training_of_run(wildcards.run, PARAMETERS),
-        code=code_digest("training", "models", "clips"),
+        code=code_digest("training", "models", "clips", "run.data_parallel"),
     script:
         SCRIPTS / "train.py"

@@ -12,6 +12,7 @@ if __name__ == "__main__":
     import pandas as pd
 
     from visemix.clips.mixture import read_mixture
+    from visemix.training.launch import launch
     from visemix.training.loop import train
     from visemix.training.settings import recogniser_config, training_config
 
@@ -19,14 +20,17 @@ if __name__ == "__main__":
     targets = visemes.multi_hot.to_list()
     folder = Path(snakemake.output.model).parent
     mixture = read_mixture(snakemake.input.mixture)
-    train(
-        folder,
-        mixture,
-        Path(snakemake.input.validation).parent,
+    training = training_config(snakemake.params.training, mixture)
+    launch(
+        train,
+        training.processes,
+        run_folder=folder,
+        mixture=mixture,
+        validation_folder=Path(snakemake.input.validation).parent,
         words=visemes.word.to_list(),
         viseme_targets=targets if snakemake.params.model["viseme_branch"] else None,
         model_config=recogniser_config(snakemake.params.model, len(targets), len(targets[0])),
-        training=training_config(snakemake.params.training, mixture),
+        training=training,
         seed=int(snakemake.wildcards.seed),
         device=device_name(),
         checkpoint_folder=Path("checkpoints") / folder.relative_to("runs"),

@@ -23,7 +23,8 @@ from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
 from visemix.training.config import TrainingConfig
-from visemix.training.loop import Entries, learning_rate, train
+from visemix.training.entries import Entries
+from visemix.training.loop import learning_rate, train
 from visemix.training.run_folder import load_recogniser
 
 MODEL = RecogniserConfig(

@@ -53,6 +53,10 @@ def test_order_is_file_then_scale_then_overrides():
         ({"overrides": {"model": {"growth": 47}}}, r"growth = 47 .* multiple"),
         ({"overrides": {"crops": {"smoothing_window": 4}}}, r"smoothing_window is 4; take an odd"),
         ({"overrides": {"corpus": {"words": ["A", "A"]}}}, r"names a word twice"),
+        (
+            {"overrides": {"training": {"processes": 3}}},
+            r"batch_size 32 .* by 3 processes equally; make",
+        ),
         ({"runs": {"lipgen-R6": {"lamda": 0.3}}}, r"runs.lipgen-R6.lamda: .*'lambda'"),
     ],
 )

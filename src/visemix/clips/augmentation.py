@@ -9,7 +9,7 @@ All random numbers of a batch are drawn by `draw`, keyed by (seed, step) alone, 
 needs no saved random state, and the device has no part in them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -70,8 +70,9 @@ class Draw:
     contrast: np.ndarray  # float32, factor
     mask_start: np.ndarray  # int, first masked frame
     mask_stop: np.ndarray  # int, frame after the last masked one
-    partner: np.ndarray  # int, the clip that each clip is mixed with
+    partner: np.ndarray  # int, the clip that each clip of `own` is mixed with
     share: float  # lambda of mixup: share of the clip itself, 1 for no mixing
+    own: slice = field(default_factory=lambda: slice(None))  # to train on; the others are partners
 
 
 def draw(settings: Augmentation, seed: int, step: int, shape: tuple[int, int, int]) -> Draw:
@@ -96,6 +97,30 @@ def draw(settings: Augmentation, seed: int, step: int, shape: tuple[int, int, in
     )
 
 
+def part_of(drawn: Draw, rank: int, processes: int) -> tuple[np.ndarray, Draw]:
+    """The part of a batch's draw for process `rank` of several, each with an equal slice of it.
+
+    A process reads the clips of its slice and those that they are mixed with, so that mixup is the
+    same for any number of processes and no pixel travels between them.
+
+    Returns:
+        positions: of the clips to read, ascending, int.
+        draw: of those clips, its `own` being the slice.
+    """
+    size = len(drawn.top) // processes
+    own = np.arange(rank * size, (rank + 1) * size)
+    partners = drawn.partner[own] if drawn.share < 1 else own
+    positions = np.union1d(own, partners)
+    start = int(np.searchsorted(positions, own[0]))
+    per_clip = ("top", "left", "flip", "brightness", "contrast", "mask_start", "mask_stop")
+    return positions, Draw(
+        **{name: getattr(drawn, name)[positions] for name in per_clip},
+        partner=np.searchsorted(positions, partners),
+        share=drawn.share,
+        own=slice(start, start + size),
+    )
+
+
 def augment(
     clips: torch.Tensor, drawn: Draw, settings: Augmentation, input_size: int = CROP
 ) -> torch.Tensor:
@@ -106,7 +131,8 @@ def augment(
         input_size: side of the network input. Below 88 the crop is reduced by averaging areas.
 
     Returns:
-        float32 (B, T, input_size, input_size), normalised, on the device of `clips`.
+        float32 (B, T, input_size, input_size), normalised, on the device of `clips`; B counts the
+        clips of `drawn.own`.
     """
     device, side = clips.device, clips.shape[-1]
     areas = _area_weights(input_size)
@@ -177,10 +203,11 @@ def smoothed_targets(labels: torch.Tensor, n_words: int, label_smoothing: float)
 
 def mix(values: torch.Tensor, drawn: Draw) -> torch.Tensor:
     """Mixup of frames, of word targets or of viseme targets alike: first axis B."""
+    own = values[drawn.own]
     if drawn.share == 1.0:
-        return values
+        return own
     partner = torch.from_numpy(drawn.partner).to(values.device)
-    return torch.lerp(values[partner], values, drawn.share)
+    return torch.lerp(values[partner], own, drawn.share)
 
 
 @lru_cache

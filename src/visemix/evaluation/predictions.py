@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from visemix.clips import augmentation
-from visemix.clips.shards import CropSet, open_crops, read_rejects
+from visemix.clips.shards import CropSet, open_crops, read_rejects, verify_crops
 from visemix.evaluation.statistics import wilson_interval
 from visemix.run.atomic import atomic_path, write_json
 from visemix.training.run_folder import load_recogniser
@@ -45,7 +45,8 @@ def predict(
         clips are rows without top5, or no rows but counted in `attrs["rejected_left_out"]`.
 
     Raises:
-        ValueError: other words than in training, a label outside of them, or no clip to count.
+        ValueError: other words than in training, a label outside of them, no clip to count, or a
+            damaged crop set.
     """
     torch.set_num_threads(threads)
     model, trained_words, settings = load_recogniser(run_folder, device)
@@ -54,6 +55,7 @@ def predict(
             f"{run_folder} was trained on {len(trained_words)} words that are not the "
             f"{len(words)} given, or in another order; train the run again"
         )
+    verify_crops(crops_folder)
     with open_crops(crops_folder) as crops:
         rejects = read_rejects(crops_folder)
         _check_labels(crops_folder, pd.concat([crops.index["label"], rejects["label"]]), words)

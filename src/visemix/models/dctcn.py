@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from visemix.models.front_end import initialise_convolutions
+from visemix.models.whole_batch import dropout
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ class DenseLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out = x if self.excite is None else self.excite(x)
-        out = F.dropout(self.first(out), self.dropout, self.training)
-        out = F.dropout(self.second(out), self.dropout, self.training)
+        out = dropout(self.first(out), self.dropout, self.training)
+        out = dropout(self.second(out), self.dropout, self.training)
         return F.silu(out + self.shortcut(x))
 
 

@@ -251,7 +251,17 @@ class Training(Section):
     viseme_weight: Annotated[float, Field(ge=0)]
     validate_every: PositiveInt
     checkpoint_seconds: Annotated[float, Field(gt=0)]
+    processes: PositiveInt
     threads: PositiveInt
+
+    @model_validator(mode="after")
+    def processes_share_batches_equally(self):
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"training.batch_size {self.batch_size} cannot be shared by {self.processes} "
+                "processes equally; make it a multiple of training.processes"
+            )
+        return self
 
 
 class Evaluation(Section):

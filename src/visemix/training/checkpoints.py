@@ -5,6 +5,7 @@ another digest is left alone with a warning and training starts afresh: after a 
 that is what is wanted, and the next checkpoint replaces it.
 """
 
+import io
 import logging
 import signal
 import threading
@@ -24,14 +25,19 @@ log = logging.getLogger(__name__)
 
 def save_checkpoint(folder: str | Path, digest: str, state: dict) -> None:
     """Write `state`, which holds tensors and plain values only, atomically."""
+    content = io.BytesIO()  # on a full disk torch.save itself would complain of a wrong position
+    torch.save({"digest": digest, **state}, content)
     with atomic_path(Path(folder) / FILE_NAME) as temporary:
-        torch.save({"digest": digest, **state}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
-def load_checkpoint(folder: str | Path, digest: str, device: torch.device) -> dict | None:
+def load_checkpoint(
+    folder: str | Path, digest: str, device: torch.device, processes: int = 1
+) -> dict | None:
     """The saved state of the same configuration, or None when there is none.
 
-    Raises ValueError for a file that cannot be read.
+    Raises ValueError for a file that cannot be read, and for one that another number of processes
+    wrote: rounding would differ from there on, and starting afresh may throw days away.
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
@@ -43,6 +49,11 @@ def load_checkpoint(folder: str | Path, digest: str, device: torch.device) -> di
         raise ValueError(
             f"{path} cannot be read as a checkpoint ({error}); delete it to train from the start"
         ) from error
+    if found != digest and (before := state.get("processes", 1)) != processes:
+        raise ValueError(
+            f"{path} was written by {before} processes, this training has {processes}; set "
+            f"training.processes to {before} to go on, or delete the file to train from the start"
+        )
     if found != digest:
         log.warning(
             "%s belongs to another configuration (%s, not %s): training starts afresh",

@@ -4,6 +4,10 @@ Everything random is a function of (seed, step): which clips a step reads, how t
 what dropout drops. A checkpoint therefore holds no random state, and a training that was killed
 and started again ends in the same bytes as one that was not (same thread count, same kind of
 device). The validation split alone selects the weights; the test split is unknown here.
+
+Several processes (`launch`), one a GPU, train what one would, up to the rounding of sums: each
+takes its slice of every batch, and they average their gradients and losses. The first of them
+validates and writes.
 """
 
 import gc
@@ -14,6 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +26,18 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from visemix.clips import augmentation, batches, sampler
+from visemix.clips import augmentation, batches
 from visemix.clips import mixture as mixtures
-from visemix.clips.shards import open_crops
+from visemix.clips.shards import open_crops, verify_crops
+from visemix.models.whole_batch import with_whole_batch_norms
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser, for_fast_convolutions
+from visemix.run import data_parallel
 from visemix.run.atomic import sha256_file, write_json
 from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
 from visemix.training import run_folder as outputs
 from visemix.training.config import TrainingConfig
+from visemix.training.entries import Entries, ProcessEntries
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +53,10 @@ def train(
     seed: int,
     device: str = "cpu",
     checkpoint_folder: str | Path | None = None,
-) -> dict:
+) -> dict | None:
     """Train a recogniser on a mixture and write it to `run_folder`.
+
+    With `training.processes` above 1 each of that many processes must call it (`launch`).
 
     Args:
         run_folder: gets model.safetensors (the weights of the best validation), history.csv (one
@@ -60,12 +70,13 @@ def train(
         checkpoint_folder: where checkpoints live until the training ends; beside the run if None.
 
     Returns:
-        The content of training.json.
+        The content of training.json; None in all processes but the first.
 
     Raises:
         SystemExit: with status 75 after SIGTERM or SIGUSR1, once the checkpoint is written; start
             the same training again to go on.
-        ValueError: arguments that do not fit each other, or changed crop sets.
+        ValueError: arguments that do not fit each other, changed or damaged crop sets, or the
+            checkpoint of another number of processes.
         FloatingPointError: the loss is not finite.
     """
     began = time.monotonic()
@@ -77,9 +88,19 @@ def train(
     digests = outputs.digests_of(mixture, validation_folder, words, viseme_targets)
     identity = outputs.identity_of(model_config, asdict(training), seed, device, digests)
     _prepare_torch(training, device)
+    if training.processes != data_parallel.processes():
+        raise ValueError(
+            f"training.processes is {training.processes}, but {data_parallel.processes()} train "
+            "here; start them with visemix.training.launch"
+        )
+
+    used = [source["repeats"] != 0 for source in mixture["sources"]]
+    if not data_parallel.rank():  # the others wait for it before the first step
+        for source in compress(mixture["sources"], used):
+            verify_crops(source["folder"])
+        verify_crops(validation_folder)
 
     # Data: training entries are (source, row) pairs, validation is read in order.
-    used = [source["repeats"] != 0 for source in mixture["sources"]]
     sets = [
         open_crops(source["folder"]) if drawn else None
         for source, drawn in zip(mixture["sources"], used, strict=True)
@@ -87,11 +108,14 @@ def train(
     clips = batches.labelled_clips(sets, words)
     validation = batches.labelled_clips([open_crops(validation_folder)], words)
     entries = Entries(mixture, seed, training.batch_size)
+    rank, clip_shape = data_parallel.rank(), (clips.frames, clips.side)
+    part = ProcessEntries(entries, training.augmentation, clip_shape, rank, training.processes)
     viseme_targets = torch.from_numpy(viseme_targets).to(device)
 
     # Model, optimiser, and where they stand.
     torch.manual_seed(_key(seed, "initial weights"))
-    model = for_fast_convolutions(WordRecogniser(model_config)).to(device)
+    model = for_fast_convolutions(WordRecogniser(model_config))
+    model = with_whole_batch_norms(model, device).to(device)
     optimiser = torch.optim.Adam(
         model.parameters(),
         lr=training.learning_rate,
@@ -100,7 +124,9 @@ def train(
         fused=True,
     )
     state = {"step": 0, "history": [], "best": None, "sums": torch.zeros(3, device=device)}
-    saved = checkpoints.load_checkpoint(checkpoint_folder, identity, device)
+    state["processes"] = training.processes
+    saved = checkpoints.load_checkpoint(checkpoint_folder, identity, device, training.processes)
+    data_parallel.any_of(False)  # nobody writes before all have read
     if saved is not None:
         model.load_state_dict(saved.pop("model"))
         optimiser.load_state_dict(saved.pop("optimiser"))
@@ -108,36 +134,46 @@ def train(
     start = state["step"]
 
     def save():
+        if rank:
+            return
         parts = {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
         checkpoints.save_checkpoint(checkpoint_folder, identity, {**state, **parts})
 
     due = checkpoints.Interval(training.checkpoint_seconds)
     steps = range(start, training.steps)
-    reading = batches.read_ahead(clips, entries, steps, training.batch_size, device)
+    reading = batches.read_ahead(clips, part, steps, part.capacity, device)
     with checkpoints.stop_requests() as asked_to_stop, reading as stream:
         for batch in tqdm(stream, total=len(steps), unit="step", disable=not sys.stderr.isatty()):
             step = batch.number
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, training)
-            losses = training_losses(model, batch, viseme_targets, training, seed)
+            _, drawn = part.draw(step)
+            losses = training_losses(model, batch, drawn, viseme_targets, training, seed)
             loss = losses["word"] + training.viseme_weight * losses["viseme"]
             optimiser.zero_grad()
             loss.backward()
+            means = torch.stack([loss, losses["word"], losses["viseme"]]).detach()
+            data_parallel.average([*(weight.grad for weight in model.parameters()), means])
             optimiser.step()
 
-            state["sums"] += torch.stack([loss, losses["word"], losses["viseme"]]).detach()
+            state["sums"] += means
             state["step"] = step + 1
-            if state["step"] % training.validate_every == 0 or state["step"] == training.steps:
+            ended = state["step"] == training.steps
+            if not rank and (ended or state["step"] % training.validate_every == 0):
                 validated = validate(model, validation, training, device)
                 _record(state, model, validated, training, entries)
-            if asked_to_stop() and state["step"] < training.steps:
+            if data_parallel.any_of(asked_to_stop()) and not ended:
                 save()
-                log.warning("stopped on request after step %d; start again to go on", step + 1)
+                data_parallel.any_of(False)  # nobody leaves before the checkpoint is written
+                if not rank:
+                    log.warning("stopped on request after step %d; start again to go on", step + 1)
                 raise SystemExit(checkpoints.EXIT_STOPPED)
             if due.over():
                 save()
 
     # Results: the summary last, so that a run with one is complete.
+    if rank:
+        return None
     seconds = time.monotonic() - began
     run_folder.mkdir(parents=True, exist_ok=True)
     best, weights = dict(state["best"]), run_folder / outputs.WEIGHTS
@@ -154,12 +190,13 @@ def train(
         "digests": {
             **digests,
             "weights": sha256_file(weights),
-            "code": code_digest("training", "models", "clips"),
+            "code": code_digest("training", "models", "clips", "run.data_parallel"),
         },
         "best": best,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "entries_per_epoch": entries.count,
         "epochs": training.steps / entries.steps_per_epoch,
+        "processes": training.processes,
         "threads": training.threads,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "environment": environment(),
@@ -170,26 +207,6 @@ def train(
     write_json(run_folder / outputs.SUMMARY, summary)
     checkpoints.remove_checkpoint(checkpoint_folder)
     return summary
-
-
-class Entries:
-    """(source, row) of each step: the shuffled mixture of the step's epoch, cut into batches."""
-
-    def __init__(self, mixture: dict, seed: int, batch_size: int):
-        self.mixture, self.seed, self.batch_size = mixture, seed, batch_size
-        self.epoch = 0
-        self.source, self.row = mixtures.expand_mixture(mixture, 0)
-        self.count = len(self.row)
-        self.steps_per_epoch = sampler.steps_per_epoch(self.count, batch_size)
-
-    def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        position = sampler.position_of(step, self.count, self.batch_size)
-        if position.epoch != self.epoch and self.mixture["redraw"] == "epoch":
-            self.source, self.row = mixtures.expand_mixture(self.mixture, position.epoch)
-        self.epoch = position.epoch
-        chosen = sampler.batch_entries(self.seed, position, self.count, self.batch_size)
-        chosen = chosen[np.argsort(self.source[chosen], kind="stable")]  # source by source
-        return self.source[chosen], self.row[chosen]
 
 
 def learning_rate(step: int, training: TrainingConfig) -> float:
@@ -203,15 +220,14 @@ def learning_rate(step: int, training: TrainingConfig) -> float:
 def training_losses(
     model: WordRecogniser,
     batch: batches.Batch,
+    drawn: augmentation.Draw,
     viseme_targets: torch.Tensor,
     training: TrainingConfig,
     seed: int,
 ) -> dict[str, torch.Tensor]:
-    """Word and viseme loss of an augmented batch; the viseme loss is 0 without that branch."""
+    """Word and viseme loss of a batch augmented as drawn; the latter 0 without that branch."""
     settings, device = training.augmentation, batch.clips.device
-    size = model.config.input_size
-    drawn = augmentation.draw(settings, seed, batch.number, batch.clips.shape[:3])
-    inputs = augmentation.augment(batch.clips, drawn, settings, size)
+    inputs = augmentation.augment(batch.clips, drawn, settings, model.config.input_size)
     targets = augmentation.smoothed_targets(
         batch.labels, model.config.n_words, settings.label_smoothing
     )

@@ -1,0 +1,143 @@
+"""Several processes on CPUs train what one does, stop together, and come through a kill."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from test_augmentation import clips_of
+from test_loop import MODEL, TRAINING, VISEMES, data, same_result, wait_for_checkpoint
+from toy_clips import WORDS
+
+from visemix.clips.augmentation import Augmentation, augment, draw, mix, part_of
+from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
+from visemix.training.config import TrainingConfig
+from visemix.training.launch import launch
+from visemix.training.loop import train
+
+__all__ = ["data"]  # the fixture of test_loop
+# Soft attention: a hard choice of the frame could turn another rounding into another frame.
+SOFT = replace(MODEL, gamma=4.0)
+ONE = replace(TRAINING, steps=20, validate_every=10)
+TWO = replace(ONE, processes=2)
+
+
+def run(folder: Path, data: dict, training: TrainingConfig) -> dict:
+    return launch(train, training.processes, run_folder=folder, words=WORDS, seed=0,
+                  viseme_targets=VISEMES, model_config=SOFT, training=training, **data)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    """A training of two processes that nobody stopped."""
+    folder = tmp_path_factory.mktemp("two") / "undisturbed"
+    return folder, run(folder, data, TWO)
+
+
+def test_two_processes_train_what_one_does(undisturbed, data, tmp_path):
+    folder, summary = undisturbed
+    alone = run(tmp_path / "one", data, ONE)
+    assert (alone["processes"], summary["processes"]) == (1, 2)
+    assert alone["identity"] != summary["identity"]
+    one, two = (load_file(run / "model.safetensors") for run in (tmp_path / "one", folder))
+    assert one.keys() == two.keys()
+    # A bias before batch normalisation changes nothing but the mean that is taken away again. Its
+    # gradient is a sum of roundings about 0, and Adam makes a full step of each.
+    free = re.compile(r"branches\.\d\.bias|(first|second)\.norm\.running_mean")
+    for name in (name for name in one if not free.search(name)):
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-3)
+    one, two = (pd.read_csv(run / "history.csv") for run in (tmp_path / "one", folder))
+    pd.testing.assert_frame_equal(one, two, rtol=1e-3)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1, 2, 3, 4, 6]), st.sampled_from([0.0, 0.4]))
+def test_the_parts_of_a_batch_make_up_the_whole(step, processes, mixup):
+    settings = Augmentation(mixup=mixup)
+    clips = clips_of(12, frames=2)
+    whole = draw(settings, 0, step, clips.shape[:3])
+    values = torch.randn(12, 5)
+    parts = [part_of(whole, rank, processes) for rank in range(processes)]
+    assert all(len(positions) <= 2 * 12 // processes for positions, _ in parts)
+    mixed = torch.cat([mix(values[positions], part) for positions, part in parts])
+    assert torch.equal(mixed, mix(values, whole))
+    frames = torch.cat([augment(clips[at], part, settings, 8) for at, part in parts])
+    torch.testing.assert_close(frames, augment(clips, whole, settings, 8))
+
+
+CHILD = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_ddp
+test_ddp.run(Path(sys.argv[1]), json.loads(sys.argv[2]), test_ddp.careful())
+"""
+
+
+def careful() -> TrainingConfig:
+    """A checkpoint after every step, so that a kill falls before, in and after the writing."""
+    return replace(TWO, checkpoint_seconds=0.0)
+
+
+def start(folder: Path, data: dict) -> tuple[subprocess.Popen, list[psutil.Process]]:
+    """The process that launches the training, and those that train, once there is a checkpoint."""
+    command = [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parent)), str(folder)]
+    child = subprocess.Popen(
+        [*command, json.dumps(data, default=str)], env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    checkpoint = folder.with_name(folder.name + ".resume") / FILE_NAME
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+    wait_for_checkpoint(folder, child)
+    while before and checkpoint.stat().st_mtime_ns == before:
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.01)
+    ranks = [p for p in psutil.Process(child.pid).children() if "spawn_main" in str(p.cmdline())]
+    assert len(ranks) == 2
+    return child, ranks
+
+
+def test_sigterm_stops_all_with_one_checkpoint_and_the_next_start_goes_on(
+    undisturbed, data, tmp_path
+):
+    folder = tmp_path / "stopped"
+    steps = []
+    for target in ("the launcher", "one of the processes"):
+        child, ranks = start(folder, data)
+        (child if target == "the launcher" else ranks[1]).send_signal(signal.SIGTERM)
+        _, errors = child.communicate(timeout=300)
+        assert child.returncode == EXIT_STOPPED, errors
+        assert errors.count("stopped on request") == 1
+        assert not psutil.wait_procs(ranks, timeout=60)[1]
+        assert not (folder / "training.json").exists()
+        saved = torch.load(folder.with_name("stopped.resume") / FILE_NAME, weights_only=True)
+        steps.append(saved["step"])
+    summary = run(folder, data, TWO)
+    assert 0 < steps[0] < steps[1] == summary["resumed_at_step"]
+    assert same_result(folder, undisturbed[0])
+
+
+def test_the_checkpoint_of_another_number_of_processes_is_refused_and_kept(tmp_path):
+    save_checkpoint(tmp_path, "a" * 64, {"step": 7, "processes": 4})
+    with pytest.raises(ValueError, match=r"by 4 processes, this training has 2; set training.proc"):
+        load_checkpoint(tmp_path, "b" * 64, torch.device("cpu"), 2)
+    assert load_checkpoint(tmp_path, "a" * 64, torch.device("cpu"), 4)["step"] == 7
+
+
+def test_what_cannot_be_shared_or_was_not_launched_is_refused(data, tmp_path):
+    with pytest.raises(ValueError, match="batch_size 8 cannot be shared by 3 processes"):
+        replace(TRAINING, processes=3)
+    with pytest.raises(ValueError, match=r"training.processes is 2, but 1 train here"):
+        launch(train, 1, run_folder=tmp_path, words=WORDS, seed=0, viseme_targets=VISEMES,
+               model_config=SOFT, training=TWO, **data)  # fmt: skip
