@@ -29,8 +29,8 @@ from visemix.generators.contract import Utterance
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
 
 SETTINGS = dict(
-    size=8, patch=2, channels=[8, 12], blocks=1, steps=60, batch_size=8, frames=3,
-    learning_rate=0.01, hidden_share=0.1, sampling_steps=2, guidance=1.0, validate_every=30,
+    size=8, patch=2, channels=[8, 12], blocks=1, steps=40, batch_size=8, frames=3,
+    learning_rate=0.01, hidden_share=0.1, sampling_steps=2, guidance=1.0, validate_every=20,
     validation_clips=4, checkpoint_seconds=1000.0, threads=1,
 )  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_the_folder_holds_what_identifies_the_training(finished):
     folder, summary = finished
     assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(summary))
     history = pd.read_csv(folder / "history.csv")
-    assert history["step"].tolist() == [30, 60]
+    assert history["step"].tolist() == [20, 40]
     assert history["loss"].iloc[1] < history["loss"].iloc[0]
     assert set(summary["digests"]) == {
         "data_crops_manifest", "held_out_crops_manifest", "weights", "code"

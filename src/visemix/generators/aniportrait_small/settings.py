@@ -27,7 +27,7 @@ class Training:
     learning_rate: float = 2e-4
     hidden_share: float = 0.1
     sampling_steps: int = 8
-    guidance: float = 2.0
+    guidance: float = 2.5
     validate_every: int = 5000
     validation_clips: int = 200
     checkpoint_seconds: float = 600.0
