@@ -45,6 +45,6 @@ rule train_generator:
     params:
         settings=lambda wildcards: trained_settings(wildcards.generator, PARAMETERS),
         seed=PARAMETERS["generators"]["seed"],
-        code=code_digest("generators", "training.checkpoints", "clips.shards"),
+        code=code_digest("generators", "heads", "training.checkpoints", "clips.shards"),
     script:
         SCRIPTS / "train_generator.py"

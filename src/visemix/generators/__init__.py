@@ -8,6 +8,7 @@ GENERATORS = {
     **EXTERNAL,
     "wav2lip": "visemix.generators.wav2lip",
     "wav2lip-gan": "visemix.generators.wav2lip.gan",
+    "aniportrait-small": "visemix.generators.aniportrait_small",
     "lam": "visemix.generators.lam",
     "lam-v": "visemix.generators.lam.v",
     "lam-l": "visemix.generators.lam.l",
@@ -15,5 +16,10 @@ GENERATORS = {
 }
 LIP_READER_JUDGED = frozenset({"lam-v", "lam-l", "lam-vl"})  # of them: need a trained recogniser
 # of them: learn from the training split before they work
-TRAINED: frozenset[str] = frozenset({"wav2lip", "wav2lip-gan", "lam"}) | LIP_READER_JUDGED
+TRAINED: frozenset[str] = LIP_READER_JUDGED | {
+    "wav2lip",
+    "wav2lip-gan",
+    "aniportrait-small",
+    "lam",
+}
 TEXT_DRIVEN = frozenset({"viseme"})  # of them: need the phonemes of a clip's word

@@ -188,6 +188,25 @@ class Wav2Lip(Section):
         return self
 
 
+class Aniportrait(Section):
+    """See generators.aniportrait_small.settings and generators.aniportrait_small.unet."""
+
+    size: PositiveInt
+    patch: PositiveInt
+    channels: Annotated[list[PositiveInt], Field(min_length=1)]
+    blocks: PositiveInt
+    steps: PositiveInt
+    batch_size: PositiveInt
+    frames: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0)]
+    hidden_share: Annotated[float, Field(gt=0, lt=1)]
+    sampling_steps: PositiveInt
+    guidance: Annotated[float, Field(ge=1)]
+    validate_every: PositiveInt
+    validation_clips: PositiveInt
+    checkpoint_seconds: Annotated[float, Field(gt=0)]
+
+
 class Generators(Section):
     """What generators are trained with: a section each, see `trained_settings`."""
 
@@ -198,6 +217,7 @@ class Generators(Section):
     lip_reader: str
     lam: Lam
     wav2lip: Wav2Lip
+    aniportrait: Aniportrait
 
 
 class Mixing(Section):

@@ -1,0 +1,157 @@
+"""What the training of aniportrait-small promises: it learns, and a kill does not show."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.conftest import REPOSITORY
+from toy_codebook import LOUD_OR_NOT
+from toy_speech import ToySpeech
+
+from visemix.generators import aniportrait_small, contract
+from visemix.generators.aniportrait_small import training
+from visemix.generators.aniportrait_small.batches import Batches
+from visemix.generators.aniportrait_small.mesh import MouthMesh
+from visemix.generators.aniportrait_small.renderer import Renderer
+from visemix.generators.aniportrait_small.settings import split_settings
+from visemix.generators.aniportrait_small.unet import UNet
+from visemix.generators.checks import GenerationError
+from visemix.generators.contract import Utterance
+from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
+
+SETTINGS = dict(
+    size=8, patch=2, channels=[8, 12], blocks=1, steps=40, batch_size=8, frames=3,
+    learning_rate=0.01, hidden_share=0.1, sampling_steps=2, guidance=1.0, validate_every=20,
+    validation_clips=4, checkpoint_seconds=1000.0, threads=1,
+)  # fmt: skip
+
+
+def run(folder: Path, seed: int = 0, **changes) -> dict:
+    """Train on toys, with a codebook that need not be spoken first."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "build_codebook", lambda threads: LOUD_OR_NOT)
+        settings = {**SETTINGS, **changes}
+        return training.train(ToySpeech(40), ToySpeech(6, seed=1), settings, folder, seed)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("aniportrait-small") / "finished"
+    return folder, run(folder)
+
+
+def test_it_learns_to_open_the_mouth_with_the_sound(finished):
+    _, summary = finished
+    before, after = summary["before"], summary["after"]
+    assert before["n"] == after["n"] == 4
+    assert before["psnr"] == pytest.approx(before["still_psnr"])
+    assert before["movement"] == 0
+    assert after["psnr"] > before["psnr"] + 1
+    assert after["movement"] > 0.5
+    assert after["movement"] > after["movement_other_sound"] + 0.1
+
+
+def test_the_folder_holds_what_identifies_the_training(finished):
+    folder, summary = finished
+    assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(summary))
+    history = pd.read_csv(folder / "history.csv")
+    assert history["step"].tolist() == [20, 40]
+    assert history["loss"].iloc[1] < history["loss"].iloc[0]
+    assert set(summary["digests"]) == {
+        "data_crops_manifest", "held_out_crops_manifest", "weights", "code"
+    }  # fmt: skip
+    assert not (folder.with_name("finished.resume") / FILE_NAME).exists()
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished, tmp_path):
+    folder, _ = finished
+    torch.randn(3)  # the global state of torch must not matter
+    run(tmp_path / "again")
+    run(tmp_path / "other", seed=1, steps=2)
+    for name in ("weights.safetensors", "history.csv"):
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path[:0] = {paths!r}
+import test_aniportrait_small_training
+test_aniportrait_small_training.run(Path(sys.argv[1]), checkpoint_seconds=1e-6)
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
+def test_a_training_stopped_in_the_middle_ends_in_the_same_bytes(finished, tmp_path, kind):
+    folder, _ = finished
+    stopped = tmp_path / "stopped"
+    code = CHILD.format(paths=[str(Path(__file__).parent), str(REPOSITORY)])
+    child = subprocess.Popen([sys.executable, "-c", code, str(stopped)], env=dict(os.environ))
+    checkpoint = tmp_path / "stopped.resume" / FILE_NAME
+    deadline = time.monotonic() + 300
+    while not checkpoint.exists():
+        assert child.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.send_signal(kind)
+    assert child.wait() == (EXIT_STOPPED if kind == signal.SIGTERM else -kind)
+    assert not (stopped / "generator.json").exists()
+    summary = run(stopped)
+    assert 0 < summary["resumed_at_step"] < SETTINGS["steps"]
+    for name in ("weights.safetensors", "history.csv"):
+        assert (folder / name).read_bytes() == (stopped / name).read_bytes()
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    config, settings = split_settings({**SETTINGS, "hidden_share": 0.5})
+    drawing = Renderer(UNet(config), MouthMesh(LOUD_OR_NOT, 64.0), 0.5, 2, 1.0)
+    data = ToySpeech(40)
+    first, again = (Batches(data, drawing, settings, 3).read(1) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    other = Batches(data, drawing, settings, 3).read(2)
+    assert not any(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+    reference, mesh, change, noise, times = first
+    assert reference.shape == change.shape == noise.shape == (24, 1, 8, 8)
+    assert mesh.shape == (24, 3, 8, 8) and times.shape == (24,)
+    hidden = (mesh == 0).all((1, 2, 3))
+    assert 0 < hidden.sum() < 24
+    # the lips of the toys are as large as the square nearly, dark or bright
+    middle = (reference + 0.5 * change)[:, 0, 4, 4] * 127.5 + 127.5
+    assert {round(value) for value in middle.tolist()} == {20, 220}
+
+
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        run(tmp_path / "run", learning_rate=1e30, steps=4)
+
+
+def test_it_speaks_as_a_generator_of_the_contract(finished, tmp_path):
+    folder, _ = finished
+    assert contract.generator_module("aniportrait-small") is aniportrait_small
+    model = aniportrait_small.load(folder)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(GenerationError, match="cannot be read"):
+        aniportrait_small.prepare(model, broken)
+    face = REPOSITORY / "tests/data/talking_head.mp4"
+    video = cv2.VideoCapture(str(face))
+    cv2.imwrite(str(tmp_path / "face.png"), video.read()[1])
+    portrait = aniportrait_small.prepare(model, tmp_path / "face.png")
+    sound = ToySpeech(1, frames=9).sounds([0])[0]
+    for n_frames in (1, 7, 9, 12):
+        said = Utterance(sound, "ABOUT", 0.0, 0.1)
+        frames = aniportrait_small.generate(model, portrait, said, n_frames, seed=0)
+        assert frames.shape == (n_frames, *portrait.image.shape) and frames.dtype == np.uint8
+        again = aniportrait_small.generate(model, portrait, said, n_frames, seed=0)
+        assert np.array_equal(frames, again)
+    assert frames.std(0).max() > 5  # the mouth moves
