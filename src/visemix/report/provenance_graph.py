@@ -114,11 +114,11 @@ def _step(rule: str, x: float, y: float) -> str:
 def _short_name(file: str) -> str:
     """What tells a file from its neighbours, short enough for a box."""
     path = Path(file)
-    kind = path.parts[-3] if path.name in ("manifest.json", "pairs.parquet") else path.parts[-2]
-    name = path.parent.name if kind == path.parts[-3] else path.stem
-    if path.parts[0] == "runs":
-        kind, name = path.parts[1], f"seed {path.parts[2].removeprefix('seed-')}"
-    elif path.parts[0] == "evaluations":
-        kind, name = path.parts[1], f"on {path.parts[3]}"
+    if path.name in ("manifest.json", "pairs.parquet"):
+        kind, name = path.parts[-3:-1]
+    elif path.parts[0] in ("runs", "evaluations"):
+        kind, name = path.parts[1], path.parts[-2]
+    else:
+        kind, name = path.parts[-2], path.stem
     text = f"{kind}: {name}"
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
