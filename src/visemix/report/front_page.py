@@ -21,10 +21,12 @@ def write_front_page(
     ids = {row["cell_id"] for row in rows}
     frames = [pd.DataFrame(table["rows"]) for table in tables]
     statuses = counted(rows, "status")
+    without = sum(bool(row["n"]) and row["cell_id"] not in audits for row in rows)
+    audited = [*counted(list(audits.values()), "verdict"), ("not audited", without)]
     counts = [
         ("cells", None, [(STATUS.get(s, f"measured at scale {s}"), k) for s, k in statuses]),
         ("compared rows", None, list(comparison_verdicts(frames).items())),
-        ("audits", None, counted(list(audits.values()), "verdict")),
+        ("audits of measured cells", None, audited),
         ("prose claims", "claims.html", counted(claims, "verdict")),
     ]
     shown = [

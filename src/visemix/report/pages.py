@@ -153,7 +153,6 @@ def _write_claims(site: Site, claims: list[dict], papers: list[dict]) -> None:
         "Prose claims",
         [HOME],
         claims=linked,
-        columns=list(claims[0]),
         counts=counted(claims, "verdict"),
         file=add_file(site, CLAIMS),
     )
