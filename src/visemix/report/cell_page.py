@@ -48,31 +48,25 @@ def write_cell_pages(site: Site, paper: str, parameters: dict, audits: dict[str,
         rows = pd.read_csv(source, keep_default_na=False, dtype=str).set_index("cell_id")
         cells = table_cells(paper, table)
         for at, cell in enumerate(cells):
-            row = rows.loc[cell.id].to_dict()
-            measured = {}
+            row, measured = rows.loc[cell.id].to_dict(), {}
             if row["n"]:
                 measured = _measured(site, cell, source, parameters)
                 measured |= explored(cell.run, cell.test_set)
-            content = read_paper(paper)
-            write_page(
-                site,
-                cell_address(cell.id),
-                "cell.html",
-                title=cell.row,
-                trail=[
-                    HOME,
-                    (f"papers/{paper}.html", paper),
-                    (table_address(paper, table), content["tables"][table]["caption"]),
-                ],
-                cell=cell,
-                row=row,
-                above=cell_address(row["above"]) if row["above"] else None,
-                metric=content["metric"],
-                readings=content["readings"],
-                audit=_audit(site, audits.get(cell.id)),
-                neighbours=_neighbours(cells, at),
-                measured=measured,
-            )
+            facts = {"audit": _audit(site, audits.get(cell.id)), "measured": measured}
+            _write(site, paper, table, cell, row, neighbours=_neighbours(cells, at), **facts)
+
+
+def _write(site: Site, paper: str, table: str, cell: Cell, row: dict, **facts) -> None:
+    content = read_paper(paper)
+    trail = [
+        HOME,
+        (f"papers/{paper}.html", paper),
+        (table_address(paper, table), content["tables"][table]["caption"]),
+    ]
+    facts |= {"metric": content["metric"], "readings": content["readings"]}
+    facts |= {"above": cell_address(row["above"]) if row["above"] else None}
+    address = cell_address(cell.id)
+    write_page(site, address, "cell.html", cell.row, trail, cell=cell, row=row, **facts)
 
 
 def _audit(site: Site, audit: dict | None) -> dict | None:

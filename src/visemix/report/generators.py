@@ -177,22 +177,23 @@ def page_facts(parameters: dict) -> dict:
     """For templates/generators.html: the clips of training, and the measures where there are any.
 
     Keys generator, training_sheet (PNG), measured ({generator: content of its measures.json}, {}
-    before `snakemake generators`), and with it rows (of `table`) and sheet (PNG).
+    where `snakemake generators` was not run on this corpus), and with it rows (of `table`) and
+    sheet (PNG).
     """
     corpus = parameters["corpus"]["name"]
-    facts = {"generator": parameters["synthesis"]["generator"], "measured": {}}
-    facts["training_sheet"] = training_sheet(parameters)
-    if not TABLE.is_file():
-        return facts
-    for generator in pd.read_csv(TABLE).generator.unique():
-        facts["measured"][generator] = read_measures(
-            f"generators/{corpus}-{generator}/measures.json"
-        )
-    made = {g: f"data/crops/{corpus}-{g}-evaluation" for g in facts["measured"]}
-    return facts | {
-        "rows": table(facts["measured"]).to_dict("records"),
-        "sheet": sheet(made, f"data/crops/{corpus}-val"),
+    compared = pd.read_csv(TABLE).generator.unique() if TABLE.is_file() else []
+    files = {name: Path(f"generators/{corpus}-{name}/measures.json") for name in compared}
+    measured = {name: read_measures(path) for name, path in files.items() if path.is_file()}
+    facts = {
+        "generator": parameters["synthesis"]["generator"],
+        "training_sheet": training_sheet(parameters),
+        "measured": measured,
     }
+    if measured:
+        made = {name: f"data/crops/{corpus}-{name}-evaluation" for name in measured}
+        facts["rows"] = table(measured).to_dict("records")
+        facts["sheet"] = sheet(made, f"data/crops/{corpus}-val")
+    return facts
 
 
 def write_page_of_generators(site: Site, facts: dict) -> None:
