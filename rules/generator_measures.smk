@@ -104,14 +104,9 @@ rule generator_measures:
 rule generator_table:
     input:
         measures=expand(f"generators/{CORPUS}-{{generator}}/measures.json", generator=COMPARED),
-        made=expand(
-            f"data/crops/{CORPUS}-{{generator}}-evaluation/manifest.json", generator=COMPARED
-        ),
-        real=f"data/crops/{CORPUS}-val/manifest.json",
     output:
         csv="tables/generators.csv",
         markdown="tables/generators.md",
-        html="report/generators.html",
     log:
         "logs/generator_table.log",
     benchmark:

@@ -74,15 +74,18 @@ rule report:
         records=f"data/synthesis/{CORPUS}-{GENERATOR}/records.parquet",
         lag=f"data/synthesis/{CORPUS}-{GENERATOR}/lag.json",
         excluded=f"data/synthesis/{CORPUS}-{GENERATOR}/excluded_portraits.parquet",
+        pairs=f"data/synthesis/{CORPUS}-{GENERATOR}/pairs.parquet",
+        visemes=rules.visemes.output.visemes,
     output:
-        html="report/index.html",
+        # of the folder report/, which is replaced as a whole when it is finished, and not removed before
+        html=update("report/index.html"),
     log:
         "logs/report.log",
     benchmark:
         "logs/report.tsv"
     params:
         parameters=PARAMETERS,
-        beta=lambda wildcards: beta_axis.beta_digest(),  # shown where it is, but never made for the report
+        shown=lambda wildcards: shown_digest(),  # shown where it is, but never made for the report
         code=code_digest("report", "papers", "generators.lag"),
     script:
         SCRIPTS / "report.py"

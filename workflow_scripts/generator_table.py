@@ -1,8 +1,6 @@
-"""The measures of all compared generators as one table and one page."""
+"""The measures of all compared generators as one table."""
 
-from pathlib import Path
-
-from visemix.report.generators import read_measures, table, to_markdown, write_page
+from visemix.report.generators import read_measures, table, to_markdown
 from visemix.run.atomic import atomic_path
 from visemix.run.log import log_to
 
@@ -15,12 +13,3 @@ if __name__ == "__main__":
         rows.to_csv(temporary, index=False)
     with atomic_path(snakemake.output.markdown) as temporary:
         temporary.write_text(to_markdown(rows, found, snakemake.params.scale))
-    made = [Path(path).parent for path in snakemake.input.made]
-    write_page(
-        snakemake.output.html,
-        rows,
-        found,
-        dict(zip(names, made, strict=True)),
-        Path(snakemake.input.real).parent,
-        snakemake.params.scale,
-    )

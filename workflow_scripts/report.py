@@ -1,8 +1,10 @@
-"""The report: one HTML file that needs no network."""
+"""The report: a folder of pages that needs no network."""
 
-from visemix.report.html import write_report
+from pathlib import Path
+
+from visemix.report.pages import write_report
 from visemix.run.log import log_to
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    write_report(snakemake.output.html, snakemake.params.parameters)
+    write_report(Path(snakemake.output.html).parent, snakemake.params.parameters)

@@ -1,6 +1,5 @@
 """The beta axis from made-up predictions: four hundred clips, two seeds, ten N."""
 
-import base64
 import json
 
 import numpy as np
@@ -18,9 +17,10 @@ from visemix.clips.mixture import (
 )
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import holm
-from visemix.papers.beta_axis import beta_digest, curve_points, samples
+from visemix.papers.beta_axis import curve_points, samples
 from visemix.papers.cells import mixture_file
 from visemix.report import beta, beta_figures, samplings
+from visemix.report.shown import shown_digest
 from visemix.run.parameters import merge, resolve_parameters
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
@@ -167,25 +167,22 @@ def test_few_points_have_tables_but_no_fit(tmp_path, monkeypatch):
 
 
 def test_the_report_shows_the_axis_only_where_it_was_made(peaked, tmp_path):
-    assert beta.report_section(str) == ""
-    assert beta_digest() == ""
+    assert beta.page_facts() is None
+    assert shown_digest() == ""
     _, curve, differences = tables(peaked)
-    fits = {}
     folder = tmp_path / "tables/beta"
     folder.mkdir(parents=True)
     for name, table in (
-        ("curve", curve), ("verdicts", differences), ("fits", beta.fit_table(fits)),
+        ("curve", curve), ("verdicts", differences), ("fits", beta.fit_table({})),
     ):  # fmt: skip
         table.to_csv(folder / f"{name}.csv", index=False)
-        (folder / f"{name}.png").write_bytes(b"a picture")
-    html = beta.report_section(lambda png: base64.b64encode(png).decode())
-    assert html.count("<img") == 2
-    assert "Helps at N = 1 (" in html
-    assert "Too few points for a fitted curve" in html
-    assert html.count("<td>equal updates</td>") == 10 + 9
-    digest = beta_digest()
+    facts = beta.page_facts()
+    assert len(facts["curve"]) == 10 and len(facts["differences"]) == 9
+    assert [name for name, _ in facts["pictures"]] == ["curve.png", "verdicts.png"]
+    assert facts["verdicts"][0]["words"].startswith("helps at N = 1 (")
+    digest = shown_digest()
     (folder / "curve.csv").write_text("other")
-    assert beta_digest() != digest
+    assert shown_digest() != digest
 
 
 def test_draws_are_tested_and_their_spread_shown(tmp_path, monkeypatch):

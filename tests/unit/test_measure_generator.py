@@ -4,12 +4,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from tests.conftest import REPOSITORY
 
 from visemix.clips.shard_writer import CropRecord, write_crops
 from visemix.clips.shards import ShardError
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.evaluation.measure_generator import measure_generator, read_pairs
 from visemix.report import generators as report
+from visemix.report.site import open_site
+from visemix.run.parameters import resolve_parameters
 
 WORDS = ("ABOUT", "PEOPLE")
 CLIPS, FRAMES = 8, 6
@@ -225,12 +229,19 @@ def test_sheets_of_two_generators_are_aligned_frame_by_frame(folders, tmp_path):
         assert pixels(two, 3, column) == [50 + level]
 
 
-def test_the_page_needs_no_network_and_shows_every_value(folders, found, tmp_path):
+def test_the_page_shows_every_value_and_every_reject(folders, found, tmp_path):
     found = json.loads(json.dumps(found))
     rows = report.table({"one": found})
-    page = tmp_path / "page.html"
-    report.write_page(page, rows, {"one": found}, {"one": folders[0]}, folders[1], "miniature")
-    text = page.read_text()
-    assert "http" not in text
+    facts = {"generator": "one", "training_sheet": b"png", "measured": {"one": found}}
+    facts |= {
+        "rows": rows.to_dict("records"),
+        "sheet": report.sheet({"one": folders[0]}, folders[1]),
+    }
+    site = open_site(
+        tmp_path, resolve_parameters(yaml.safe_load((REPOSITORY / "params.yaml").read_text())), []
+    )
+    report.write_page_of_generators(site, facts)
+    text = (tmp_path / "generators.html").read_text()
     assert all(name.replace("'", "&#39;") in text for name in rows["name"])
     assert "1 x silent sound" in text and "28.1 [28.1, 28.1], n = 7" in text
+    assert (tmp_path / "pictures/generators-sheet.png").read_bytes() == facts["sheet"]

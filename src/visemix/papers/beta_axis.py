@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from visemix.papers.cells import evaluation_files, resolve_run, run_names
 from visemix.papers.mixture_runs import run_on_mixture, run_on_sample
-from visemix.run.atomic import sha256_bytes, sha256_file
 
 DECISIVE = (
     "temporal_shift", "synthetic", "repeats", "viseme_branch", "tafm", "lambda", "gamma", "mixture",
@@ -101,12 +100,3 @@ def axis_files(runs: list[str], parameters: dict) -> list[Path]:
     runs = list(dict.fromkeys(runs))
     records = [Path("runs") / run / f"seed-{s}" / "training.json" for run in runs for s in seeds]
     return records + evaluation_files(runs, "test", parameters | {"seeds": seeds})
-
-
-def beta_digest() -> str:
-    """sha256 over the finished tables of the axis in the working directory; '' without any.
-
-    A parameter of the report, so that it shows the tables without asking for them.
-    """
-    tables = sorted(Path("tables/beta").glob("*.csv"))
-    return sha256_bytes("".join(map(sha256_file, tables)).encode()) if tables else ""

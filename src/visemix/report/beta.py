@@ -1,19 +1,17 @@
 """The beta axis as tables: accuracy over beta, fitted curves, and what each generator does."""
 
 import json
-from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from visemix.evaluation.beta_fit import KNOTS, Fit, fit_with_interval
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import holm
 from visemix.papers.beta_axis import Point, curve_points
 from visemix.papers.mixture_runs import repeats_value
+from visemix.report.shown import BETA
+from visemix.report.site import HOME, Site, add_file, write_page
 from visemix.report.tables import read_predictions, summarise
 
 CURVE = [
@@ -194,28 +192,30 @@ def differences_markdown(differences: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def report_section(embed: Callable[[bytes], str]) -> Markup:
-    """HTML of the section on the beta axis, empty before `snakemake beta_curve` was run.
+def page_facts() -> dict | None:
+    """For templates/beta.html, or None before `snakemake beta_curve` was run.
 
-    embed: PNG bytes -> text of an image's address.
+    `pictures` are (name, path) pairs of the figures under tables/beta.
     """
-    folder = Path("tables/beta")
-    if not (folder / "verdicts.csv").is_file():
-        return Markup()
-    curve = pd.read_csv(folder / "curve.csv", keep_default_na=False, dtype={"repeats": str})
-    differences = pd.read_csv(folder / "verdicts.csv", dtype={"repeats": str})
-    fits = pd.read_csv(folder / "fits.csv").to_dict("records")
-    pictures = ["curve.png", "verdicts.png"]
-    if (folder / "samplings.csv").is_file():
-        pictures += sorted(path.name for path in folder.glob("samplings-*.png"))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((files("visemix.report") / "beta.html").read_text())
-    html = template.render(
-        curve=curve.to_dict("records"),
-        differences=differences.to_dict("records"),
-        verdicts=verdicts(differences),
-        fits=fits,
-        controls=CONTROLS,
-        pictures=[(name, embed((folder / name).read_bytes())) for name in pictures],
-    )
-    return Markup(html)
+    if not (BETA / "verdicts.csv").is_file():
+        return None
+    curve = pd.read_csv(BETA / "curve.csv", keep_default_na=False, dtype={"repeats": str})
+    differences = pd.read_csv(BETA / "verdicts.csv", dtype={"repeats": str})
+    pictures = [BETA / "curve.png", BETA / "verdicts.png"]
+    if (BETA / "samplings.csv").is_file():
+        pictures += sorted(BETA.glob("samplings-*.png"))
+    return {
+        "curve": curve.to_dict("records"),
+        "differences": differences.to_dict("records"),
+        "verdicts": verdicts(differences),
+        "fits": pd.read_csv(BETA / "fits.csv").to_dict("records"),
+        "controls": CONTROLS,
+        "pictures": [(path.name, path) for path in pictures],
+    }
+
+
+def write_page_of_axis(site: Site, facts: dict) -> None:
+    """Write beta.html. facts: of `page_facts`."""
+    pictures = [(name, add_file(site, path, "pictures")) for name, path in facts["pictures"]]
+    title = "The beta axis: how much synthetic video, against the real clips alone?"
+    write_page(site, "beta.html", "beta.html", title, [HOME], **facts | {"pictures": pictures})

@@ -164,20 +164,16 @@ def score_distribution(scores: dict[str, np.ndarray]) -> bytes:
 def confusion_matrix(predictions: pd.DataFrame, words: list[str]) -> bytes:
     """Share of each word's clips (rows) that were read as each word (columns), in per cent.
 
+    For so many words that a table of them is too large; the axes count them in alphabetical order.
     predictions: columns label and top5; rejected clips, which have no top5, are in no column.
     """
     best = predictions.top5.map(lambda words: words[0] if len(words) else "rejected")
     table = pd.crosstab(predictions.label, best, normalize="index")
     table = table.reindex(index=words, columns=words, fill_value=0.0) * 100
-    figure, axes = plt.subplots(figsize=(0.5 * len(words) + 2, 0.42 * len(words) + 1.4))
-    axes.imshow(table, cmap="Blues", vmin=0, vmax=100)
-    if len(words) <= 25:
-        for (i, j), value in np.ndenumerate(table.to_numpy()):
-            colour = "white" if value > 55 else "black"
-            axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
-    axes.set_xticks(range(len(words)), words, rotation=60, ha="right", fontsize=7)
-    axes.set_yticks(range(len(words)), words, fontsize=7)
-    axes.set(xlabel="read as", ylabel="spoken")
+    figure, axes = plt.subplots(figsize=(9, 8))
+    picture = axes.imshow(table, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(picture, label="share of the spoken word's clips (%)")
+    axes.set(xlabel="read as (number of the word)", ylabel="spoken (number of the word)")
     return to_png(figure)
 
 

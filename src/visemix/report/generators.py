@@ -1,24 +1,24 @@
-"""Generators side by side: table, contact sheet and page, from generators/*/measures.json."""
+"""Generators side by side: table, contact sheets and the facts of the report's page."""
 
-import base64
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import open_crops, read_rejects
 from visemix.evaluation.measure_generator import VERSION
-from visemix.run.atomic import atomic_path
+from visemix.report import figures
+from visemix.report.shown import GENERATORS as TABLE
+from visemix.report.site import HOME, Site, add_picture, write_page
 
 COLUMNS = [
     "measure", "name", "unit", "better", "generator", "value", "low", "high", "n", "p",
     "reference", "reference_value", "reference_low", "reference_high", "reference_n",
 ]  # fmt: skip
 SHEET_CLIPS, EVERY, LABEL = 6, 2, 18  # clips on a sheet, n-th frames shown, px of a line of text
+SHEET_WORDS = 6
 
 
 def read_measures(path: str | Path) -> dict:
@@ -152,25 +152,56 @@ def _row(crops: np.ndarray, text: str) -> np.ndarray:
     return row
 
 
-def write_page(
-    path: str | Path,
-    rows: pd.DataFrame,
-    measured: dict[str, dict],
-    made: dict[str, Path],
-    real: str | Path,
-    scale: str,
-) -> None:
-    """Write the page (HTML, image embedded) of `table` and of a sheet with all generators."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.globals |= {"shown": shown, "clips_told": clips_told, "missing": pd.isna}
-    environment.globals |= {"expert_told": expert_told}
-    template = environment.from_string((files("visemix.report") / "generators.html").read_text())
-    html = template.render(
-        rows=rows.to_dict("records"),
-        measured=measured,
-        first=next(iter(measured.values())),
-        scale=scale,
-        sheet="data:image/png;base64," + base64.b64encode(sheet(made, real)).decode(),
-    )
-    with atomic_path(path) as temporary:
-        temporary.write_text(html)
+def training_sheet(parameters: dict) -> bytes:
+    """PNG: real mouth crops, each above a synthetic clip that was driven by the same sound.
+
+    The clips are those of the generator that the runs are trained with, of the first few words.
+    """
+    corpus, generator = parameters["corpus"]["name"], parameters["synthesis"]["generator"]
+    real = open_crops(Path("data/crops") / f"{corpus}-train")
+    synthetic = open_crops(Path("data/crops") / f"{corpus}-{generator}")
+    records = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/records.parquet")
+    records = records[(records.status == "accepted") & records.source.isin(real.index.clip_id)]
+    rows = []
+    chosen = records.groupby("label").head(1).sort_values("label").head(SHEET_WORDS)
+    for record in chosen.itertuples():
+        for title, crops, clip_id in (
+            ("real", real, record.source), ("synthetic", synthetic, record.clip_id),
+        ):  # fmt: skip
+            found = (crops.index.clip_id == clip_id).to_numpy().nonzero()[0]
+            rows += [(f"{record.label} {title}", clip) for clip in crops.read(found)]
+    return figures.contact_sheet(rows)
+
+
+def page_facts(parameters: dict) -> dict:
+    """For templates/generators.html: the clips of training, and the measures where there are any.
+
+    Keys generator, training_sheet (PNG), measured ({generator: content of its measures.json}, {}
+    where `snakemake generators` was not run on this corpus), and with it rows (of `table`) and
+    sheet (PNG).
+    """
+    corpus = parameters["corpus"]["name"]
+    compared = pd.read_csv(TABLE).generator.unique() if TABLE.is_file() else []
+    files = {name: Path(f"generators/{corpus}-{name}/measures.json") for name in compared}
+    measured = {name: read_measures(path) for name, path in files.items() if path.is_file()}
+    facts = {
+        "generator": parameters["synthesis"]["generator"],
+        "training_sheet": training_sheet(parameters),
+        "measured": measured,
+    }
+    if measured:
+        made = {name: f"data/crops/{corpus}-{name}-evaluation" for name in measured}
+        facts["rows"] = table(measured).to_dict("records")
+        facts["sheet"] = sheet(made, f"data/crops/{corpus}-val")
+    return facts
+
+
+def write_page_of_generators(site: Site, facts: dict) -> None:
+    """Write generators.html. facts: of `page_facts`."""
+    facts = facts | {"shown": shown, "clips_told": clips_told, "expert_told": expert_told}
+    for name in ("training_sheet", "sheet"):
+        if name in facts:
+            facts[name] = add_picture(site, f"generators-{name}", facts[name])
+    if facts["measured"]:
+        facts |= {"first": next(iter(facts["measured"].values())), "missing": pd.isna}
+    write_page(site, "generators.html", "generators.html", "Generators", [HOME], **facts)

@@ -1,4 +1,4 @@
-"""Quality of the crop sets, for the report: how surely faces were found, which clips are worst."""
+"""Clips of a run, for the report: which were used, how surely faces were found, the worst."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,10 +7,64 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import CropSet, open_crops, read_rejects
+from visemix.generators.lag import describe, read_lag
 from visemix.papers.cells import TEST_SETS
 from visemix.report import figures
+from visemix.report.site import HOME, Site, add_picture, write_page
 
 WORST = 3  # clips of each set on the contact sheet
+
+
+def clip_rows(parameters: dict) -> list[dict]:
+    """What became of the clips: for each set, how many were used and why others were not.
+
+    Entries {name, clips, used, speakers, reasons}; raises FileNotFoundError naming what is missing.
+    """
+    corpus, generator = parameters["corpus"]["name"], parameters["synthesis"]["generator"]
+    manifest = pd.read_parquet(f"data/manifests/{corpus}.parquet")
+    sets = {split: manifest[manifest.split == split] for split in ("train", "val", "test")}
+    sets["pose"] = pd.read_parquet(f"data/manifests/{corpus}-pose.parquet")
+    rows = []
+    for name, clips in sets.items():
+        crops = open_crops(Path("data/crops") / f"{corpus}-{name}")
+        rejects = pd.read_parquet(crops.folder / "rejects.parquet")
+        rows.append(
+            {
+                "name": f"{corpus} {name}",
+                "clips": len(clips),
+                "used": len(crops.index),
+                "speakers": clips.speaker.replace("", pd.NA).nunique() or "not known",
+                "reasons": _reasons(rejects),
+            }
+        )
+    records = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/records.parquet")
+    rejected = records[records.status == "rejected"]
+    lag = read_lag(f"data/synthesis/{corpus}-{generator}/lag.json")
+    rows.append(
+        {
+            "name": f"synthetic ({generator}), training only",
+            "clips": len(records),
+            "used": int((records.status == "accepted").sum()),
+            "speakers": records.portrait.nunique(),
+            "reasons": "; ".join(filter(None, [describe(lag), _reasons(rejected)])),
+        }
+    )
+    excluded = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/excluded_portraits.parquet")
+    portraits = records.portrait.nunique()
+    rows.append(
+        {
+            "name": "portraits looked at for the synthetic clips",
+            "clips": portraits + len(excluded),
+            "used": portraits,
+            "speakers": portraits,
+            "reasons": _reasons(excluded),
+        }
+    )
+    return rows
+
+
+def _reasons(rejects: pd.DataFrame) -> str:
+    return "; ".join(f"{n} x {reason}" for reason, n in Counter(rejects.reason).most_common(5))
 
 
 def crop_sets(corpus: str, generator: str, folder: str | Path = "data/crops") -> dict[str, CropSet]:
@@ -69,3 +123,15 @@ def worst_sheet(sets: dict[str, CropSet], clips: int = WORST) -> bytes | None:
             title = f"{crops.index.clip_id.iloc[row]}\nscore {score:.4f}"
             rows += [(title, clip) for clip in crops.read([row])]
     return figures.contact_sheet(rows) if rows else None
+
+
+def write_page_of_clips(site: Site, parameters: dict) -> None:
+    """Write quality.html: what became of the clips, and how well the faces were found."""
+    sets = crop_sets(parameters["corpus"]["name"], parameters["synthesis"]["generator"])
+    pictures = {"scores": score_figure(sets), "worst": worst_sheet(sets)}
+    facts = {
+        name: png and add_picture(site, f"crops-{name}", png) for name, png in pictures.items()
+    }
+    facts |= {"data": clip_rows(parameters), "rows": quality_rows(sets)}
+    title = "Clips and their quality"
+    write_page(site, "quality.html", "quality.html", title, [HOME], **facts)

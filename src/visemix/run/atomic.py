@@ -34,6 +34,35 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield an empty folder beside `path` that takes its place when the block succeeds.
+
+    Nothing of the old folder is kept. A folder cannot be renamed onto a full one, so there is an
+    instant without `path`, in which the old and the new one both lie whole beside it; at any other
+    moment a kill leaves the old folder or the new one. Remains of a killed process are removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new, old = (path.with_name(f".{path.name}.{kind}") for kind in ("partial", "replaced"))
+    for remains in filter(Path.exists, (new, old)):
+        shutil.rmtree(remains)
+    new.mkdir()
+    try:
+        yield new
+        for file in filter(Path.is_file, new.rglob("*")):
+            with open(file, "rb") as written:
+                os.fsync(written.fileno())
+        if path.exists():
+            os.rename(path, old)
+        os.rename(new, path)
+    finally:
+        if new.exists():
+            shutil.rmtree(new)
+    if old.exists():
+        shutil.rmtree(old)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text`, atomically."""
     with atomic_path(path) as temporary:

@@ -1,0 +1,61 @@
+"""Verdicts that lie beside the tables: audits of cells, and the prose claims of the papers."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from visemix.report.shown import audit_files
+
+CLAIMS = Path("tables/claims.csv")
+AUDIT_VERDICTS = ("bitwise equal", "equal within tolerance", "differs", "cannot be checked")
+LEVEL = 0.05
+
+
+def read_audits() -> dict[str, dict]:
+    """{cell id: content of audits/<cell id>.json and `file`} in the working directory.
+
+    Raises ValueError for a file without cell, verdict and reason, or with an unknown verdict.
+    """
+    found = {}
+    for path in audit_files():
+        audit = json.loads(path.read_text())
+        if not {"cell", "verdict", "reason"} <= set(audit):
+            raise ValueError(f"{path} is no audit of a cell; remove it or audit the cell again")
+        if audit["verdict"] not in AUDIT_VERDICTS:
+            raise ValueError(
+                f"{path}: verdict {audit['verdict']!r} is none of {', '.join(AUDIT_VERDICTS)}; "
+                "audit the cell again"
+            )
+        found[audit["cell"]] = audit | {"file": path}
+    return found
+
+
+def read_claims() -> list[dict]:
+    """Rows of tables/claims.csv as text; [] where it was not made."""
+    if not CLAIMS.is_file():
+        return []
+    return pd.read_csv(CLAIMS, keep_default_na=False, dtype=str).to_dict("records")
+
+
+def counted(rows: list[dict], column: str) -> list[tuple[str, int]]:
+    """How many rows have each value of a column, the most frequent first."""
+    return Counter(row[column] for row in rows).most_common()
+
+
+def comparison_verdicts(tables: list[pd.DataFrame]) -> dict[str, int]:
+    """How many compared rows are higher, lower, or not told from the row they are compared with.
+
+    tables: as in tables/<paper>/<table>.csv, read as text. p adjusted for the number of rows
+    (column p_holm) decides where the table has it, else p; both at 5%.
+    """
+    found = dict.fromkeys(("resolved, higher", "resolved, lower", "not resolved"), 0)
+    for table in tables:
+        for row in table[table.above != ""].to_dict("records"):
+            if float(row.get("p_holm") or row["p"]) >= LEVEL:
+                found["not resolved"] += 1
+            else:
+                higher = float(row["difference"]) > 0
+                found["resolved, higher" if higher else "resolved, lower"] += 1
+    return found
