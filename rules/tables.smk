@@ -13,7 +13,7 @@ rule table:
     output:
         csv="tables/{paper}/{table}.csv",
         markdown="tables/{paper}/{table}.md",
-        metrics="tables/{paper}/{table}.json",
+        metrics="tables/{paper}/{table}-metrics.json",
         figure="tables/{paper}/{table}.png",
     log:
         "logs/tables/{paper}-{table}.log",

@@ -69,7 +69,7 @@ def test_dvc_repeats_compares_and_plots_an_experiment(restored):
 
     assert "up to date" in dvc_says("repro")
     before = json.loads(dvc_says("metrics", "show", "--json"))[""]["data"]
-    full = before["tables/lipgen/table3.json"]["data"]["tafm-0.1"]
+    full = before["tables/lipgen/table3-metrics.json"]["data"]["tafm-0.1"]
     assert full["low"] <= full["accuracy"] <= full["high"] and full["n"] == 9
 
     dvc_says("exp", "run", "--set-param", "+runs.lipgen-R6.lambda=0.3")
