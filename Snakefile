@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from visemix.audit.record import record_digest
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.generators.external import settings_of
@@ -49,6 +50,7 @@ include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/generator_measures.smk"
 include: "rules/beta.smk"
+include: "rules/audit.smk"
 
 
 rule all:

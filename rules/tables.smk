@@ -12,6 +12,7 @@ rule table:
         csv="tables/{paper}/{table}.csv",
         markdown="tables/{paper}/{table}.md",
         figure="tables/{paper}/{table}.png",
+        record="tables/{paper}/{table}.json",
     log:
         "logs/tables/{paper}-{table}.log",
     benchmark:
@@ -22,7 +23,9 @@ rule table:
         seeds=PARAMETERS["seeds"],
         runs=lambda wildcards: cells.changes_shown(wildcards.paper, wildcards.table, PARAMETERS),
         generator=GENERATOR,
-        code=code_digest("report.tables", "report.figures", "papers", "evaluation.statistics"),
+        code=code_digest(
+            "report.tables", "report.figures", "papers", "evaluation.statistics", "audit.record"
+        ),
     script:
         SCRIPTS / "table.py"
 

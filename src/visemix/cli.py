@@ -15,8 +15,11 @@ def main(arguments: list[str] | None = None) -> int:
     corpora = commands.add_parser("corpora", help="scan corpora, print what is there and missing")
     corpora.add_argument("roots", nargs="+", help="root of a corpus, or a folder of such roots")
     corpora.add_argument("--workers", type=int, default=1, help="processes")
+    _add_audit(commands)
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "audit":
+            return _audit(chosen)
         if chosen.command == "corpora":
             return _print_corpora(chosen.roots, chosen.workers)
         {"record": record, "restore": restore}[chosen.command]()
@@ -24,6 +27,43 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"visemix {chosen.command}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _add_audit(commands) -> None:
+    parser = commands.add_parser("audit", help="make one table cell again and compare it")
+    parser.add_argument("cell", help="paper/table/row, for example lipgen/table3/tafm-0.1")
+    parser.add_argument(
+        "--from", dest="start", choices=("corpus", "training", "evaluation"), default="training",
+        help="the first step that is made again; all before it is taken from the record (training)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tolerance", type=float, default=1.0, help="percentage points of accuracy (1.0)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep what was made, in audits/work")
+    parser.add_argument("--cores", default="all", help="of Snakemake (all)")
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE",
+        help="what Snakemake was given as --config when the run was made",
+    )  # fmt: skip
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    """Print the verdict on a cell; 0 equal, 3 differs, 4 cannot be checked, 1 trouble."""
+    from visemix.audit.cell import EXIT_CODES, audit, read_config  # torch: slow to import
+    from visemix.audit.rerun import AuditError
+    from visemix.run.parameters import ParameterError
+
+    try:
+        config = read_config(chosen.config)
+        report = audit(
+            chosen.cell, config, chosen.start, chosen.tolerance, chosen.keep, chosen.cores
+        )
+    except (AuditError, ParameterError) as error:
+        print(f"visemix audit: {error}", file=sys.stderr)
+        return 1
+    print(f"{report['cell']}: {report['verdict']}: {report['reason']}")
+    print(f"audits/{report['cell']}.html")
+    return EXIT_CODES[report["verdict"]]
 
 
 def _print_corpora(roots: list[str], workers: int) -> int:
