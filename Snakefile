@@ -3,6 +3,7 @@
 #   snakemake --cores all --config scale=test    the same chain in a minute
 #   snakemake --cores all tables/lipgen/table3.csv
 #   snakemake --cores all generators             generators measured side by side
+#   snakemake --cores all --force audits/lipgen/table3/tafm-0.1.json    one cell made again and compared
 from pathlib import Path
 
 from snakemake.utils import min_version

@@ -14,14 +14,14 @@ if __name__ == "__main__":
     from visemix.evaluation.predictions import predict, provenance_of, write_evaluation
 
     record = json.loads(Path(snakemake.input.record).read_text())
-    crops, device = Path(snakemake.input.crops).parent, device_name()
+    crops = Path(snakemake.input.crops).parent
     predictions = predict(
         Path(snakemake.input.model).parent,
         crops,
         record["words"],
         shuffle_frames=snakemake.params.shuffle_frames,
         seed=int(snakemake.wildcards.seed),
-        device=device,
+        device=device_name(),
         **snakemake.params.evaluation,
     )
     facts = {
@@ -30,5 +30,5 @@ if __name__ == "__main__":
         "frames_shuffled": snakemake.params.shuffle_frames,
         "weights_sha256": record["digests"]["weights"],
     }
-    facts |= provenance_of(crops, snakemake.params.evaluation, snakemake.params.code, device)
+    facts |= provenance_of(crops, snakemake.params.evaluation, snakemake.params.code)
     write_evaluation(Path(snakemake.output.predictions).parent, predictions, facts)

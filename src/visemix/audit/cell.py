@@ -13,32 +13,25 @@ compared with the record. The verdict is exactly one of:
 * cannot be checked: something is missing, or the cell is no run of ours.
 """
 
-import difflib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
-from visemix.audit.changes import code_digests, environments
+from visemix.audit.changes import changes, code_digests, environments
 from visemix.audit.comparison import NOT_COMPARED, compare_files, compared_files
-from visemix.audit.equivalence import UNRESOLVED, WITHIN, compare_predictions
+from visemix.audit.entries import CHANGED, MISSING
+from visemix.audit.equivalence import IDENTICAL, UNRESOLVED, WITHIN, compare_predictions
 from visemix.audit.page import write_page
 from visemix.audit.parameters import compare_parameters
-from visemix.audit.record import read_record
-from visemix.audit.rerun import STARTS, AuditError, rerun, work_folder
-from visemix.audit.verification import CHANGED, MISSING, UNREADABLE, verify
-from visemix.papers.cells import (
-    PAPERS,
-    TEST_SETS,
-    Cell,
-    evaluation_folder,
-    table_cells,
-    table_names,
-)
+from visemix.audit.record import AuditError, read_record
+from visemix.audit.rerun import STARTS, rerun, work_folder
+from visemix.audit.subject import find_cell, why_not_ours
+from visemix.audit.verification import RECORD, table_file, verify
+from visemix.papers.cells import Cell, evaluation_folder
 from visemix.report.tables import read_predictions, summarise
 from visemix.run.atomic import write_json
-from visemix.run.parameters import merge, resolve_parameters
+from visemix.run.parameters import resolve_parameters
 
 VERSION = 1
 EQUAL, TOLERATED = "bitwise equal", "equal within tolerance"
@@ -77,7 +70,7 @@ def audit(
         raise AuditError(f"the tolerance is {tolerance}; give percentage points from 0")
     cell, parameters = find_cell(cell_id), resolve_parameters(config)
     report = _head(cell, start, tolerance)
-    if missing := _why_not_ours(cell):
+    if missing := why_not_ours(cell):
         report |= {"verdict": UNCHECKED, "reason": missing}
     else:
         _check_record(report, cell, parameters, start)
@@ -85,41 +78,13 @@ def audit(
         with work_folder(cell, keep) as folder:
             rerun(cell, parameters, config, start, folder, snakefile, cores)
             _compare(report, cell, parameters, start, tolerance, folder)
+    report["changes"] = changes(report["parameters"], report["code"], report["environment"])
+    if report["remade"] and report["first_difference"]:
+        report["reason"] += f"; changed since the record: {_listed(report['changes'])}"
     target = Path("audits") / cell_id
     write_page(target.with_name(f"{target.name}.html"), report)
     write_json(target.with_name(f"{target.name}.json"), report)
     return report
-
-
-def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:
-    """params.yaml with changes as Snakemake's --config takes them, e.g. 'scale=test'.
-
-    Raises AuditError without such a file, or for a change that is not KEY=VALUE.
-    """
-    if not path.is_file():
-        raise AuditError(f"there is no {path} here; audit in the folder that holds the Snakefile")
-    given = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise AuditError(f"--config {change!r} is not KEY=VALUE")
-        given[key] = yaml.safe_load(value)
-    return merge(yaml.safe_load(path.read_text()), given)
-
-
-def find_cell(cell_id: str) -> Cell:
-    """The cell of that id. Raises AuditError with the nearest ids of papers/*.yaml."""
-    papers = sorted(path.stem for path in PAPERS.glob("*.yaml"))
-    known = {
-        cell.id: cell
-        for paper in papers
-        for table in table_names(paper)
-        for cell in table_cells(paper, table)
-    }
-    if cell_id in known:
-        return known[cell_id]
-    near = difflib.get_close_matches(cell_id, known, 3, cutoff=0.3) or list(known)[:3]
-    raise AuditError(f"no cell {cell_id!r} in papers/*.yaml; nearest: {', '.join(near)}")
 
 
 def _head(cell: Cell, start: str, tolerance: float) -> dict:
@@ -130,25 +95,15 @@ def _head(cell: Cell, start: str, tolerance: float) -> dict:
         "test_set": cell.test_set, "from": start, "tolerance": tolerance,
         "audited": datetime.now(UTC).isoformat(timespec="seconds"), "scale": None,
         "recorded": None, "remade": None, "comparison": None, "inputs": [], "artifacts": [],
-        "parameters": [], "code": [], "environment": [], "threads": None, "device": None,
-        "not_compared": list(NOT_COMPARED),
+        "changes": [], "parameters": [], "code": [], "environment": [], "threads": None,
+        "device": None, "not_compared": list(NOT_COMPARED),
     }  # fmt: skip
-
-
-def _why_not_ours(cell: Cell) -> str:
-    if cell.run is None:
-        source = f" from {cell.quoted_from}" if cell.quoted_from else ""
-        return f"no run of ours is behind this cell: the paper quotes its value{source}"
-    if cell.test_set not in TEST_SETS:
-        return f"not yet run: no rule makes the test set {cell.test_set!r}"
-    return ""
 
 
 def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> None:
     """Fill in what the record says, and a verdict where it is incomplete or contradicts itself."""
     report["scale"] = parameters["scale"]
-    paper, table, _ = cell.id.split("/")
-    sealed = Path("tables") / paper / f"{table}.json"
+    sealed = table_file(cell).with_suffix(".json")
     record = read_record(sealed)
     report["code"] = code_digests(record, start)
     report["parameters"] = compare_parameters(cell, parameters, record)
@@ -164,10 +119,9 @@ def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> Non
         )
         return
     report["inputs"] = verify(cell, parameters, record, start)
-    statuses = {entry["status"] for entry in report["inputs"]}
     missing = [entry for entry in report["inputs"] if entry["status"] == MISSING]
-    changed = [entry for entry in report["inputs"] if entry["status"] in (CHANGED, UNREADABLE)]
-    if not statuses & {MISSING, UNREADABLE}:
+    changed = [entry for entry in report["inputs"] if entry["status"] == CHANGED]
+    if all(entry["artifact"] != RECORD for entry in report["inputs"]):
         _describe_environment(report, cell, parameters, start)
     if changed:
         report["first_difference"] = changed[0]["path"]
@@ -192,6 +146,11 @@ def _describe_environment(report: dict, cell: Cell, parameters: dict, start: str
 
 def _others(found: list) -> str:
     return f" (and {len(found) - 1} more, see the page)" if len(found) > 1 else ""
+
+
+def _listed(found: list[dict]) -> str:
+    names = [change["what"] for change in found]
+    return (", ".join(names[:3]) or "nothing that is recorded") + _others(names[2:])
 
 
 def _compare(report, cell, parameters, start, tolerance, folder: Path) -> None:
@@ -220,7 +179,8 @@ def _compare(report, cell, parameters, start, tolerance, folder: Path) -> None:
         )
         return
     report["first_difference"] = changed[0]["path"]
-    report["verdict"] = TOLERATED if report["comparison"]["outcome"] == WITHIN else DIFFERS
+    equal = report["comparison"]["outcome"] in (IDENTICAL, WITHIN)
+    report["verdict"] = TOLERATED if equal else DIFFERS
     report["reason"] = f"{_first(changed)}; {_statistics(report['comparison'], tolerance)}"
 
 
@@ -237,6 +197,8 @@ def _value(summary: dict) -> str:
 
 def _statistics(comparison: dict, tolerance: float) -> str:
     c = comparison
+    if c["outcome"] == IDENTICAL:
+        return f"all predictions are the same nevertheless, n = {c['n']}"
     found = (
         f"accuracy {c['difference']:+.2f} points, 95% intervals of all seeds within "
         f"[{c['low']:+.2f}, {c['high']:+.2f}], p = {c['p']:.2g}, n = {c['n']}"

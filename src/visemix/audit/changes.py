@@ -5,7 +5,7 @@ from pathlib import Path
 
 from visemix.audit.record import MODULES
 from visemix.papers.cells import Cell, evaluation_folder
-from visemix.run.gpus import device_name
+from visemix.run.gpus import device_model
 from visemix.run.parameters import flatten
 from visemix.run.provenance import environment, module_digests
 
@@ -20,6 +20,24 @@ USED = {
     "training": (*_EVALUATION, "training/", "visemes/"),
     "corpus": ("",),
 }
+
+
+def changes(parameters: list[dict], code: list[dict], environment: list[dict]) -> list[dict]:
+    """Entries {what, recorded, now} of whatever is other than recorded."""
+    known = any(entry["recorded"] for entry in code)  # else modules were not recorded one by one
+    found = [
+        (f"{kind} {entry[key]}", entry["recorded"], entry["now"])
+        for kind, key, entries in (
+            ("parameter", "name", parameters),
+            ("module", "module", code if known else []),
+        )
+        for entry in entries
+        if entry["recorded"] != entry["now"]
+    ]
+    for entry in environment:
+        if entry["recorded"] and entry["recorded"] != [entry["now"]]:
+            found.append((entry["name"], ", ".join(map(str, entry["recorded"])), entry["now"]))
+    return [dict(zip(("what", "recorded", "now"), values, strict=True)) for values in found]
 
 
 def code_digests(record: dict | None, start: str) -> list[dict]:
@@ -48,7 +66,7 @@ def environments(cell: Cell, parameters: dict, start: str) -> list[dict]:
         folder = evaluation_folder(cell.run, seed, parameters["corpus"]["name"], cell.test_set)
         facts += [] if start == "evaluation" else [_facts(trained, "training")]
         facts.append(_facts(folder / "metrics.json", "evaluation"))
-    now = flatten({"environment": environment(), "device": device_name()})
+    now = flatten({"environment": environment(), "device": device_model()})
     now |= {f"{step}.threads": parameters[step]["threads"] for step in ("training", "evaluation")}
     entries = []
     for name, value in now.items():

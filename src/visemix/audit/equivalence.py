@@ -18,7 +18,8 @@ import pandas as pd
 from visemix.evaluation.resolution import compare_rows
 from visemix.evaluation.statistics import holm
 
-WITHIN, DIFFERENT, UNRESOLVED = "within the tolerance", "different", "not resolved"
+IDENTICAL, WITHIN = "identical", "within the tolerance"
+DIFFERENT, UNRESOLVED = "different", "not resolved"
 
 
 def compare_predictions(
@@ -32,7 +33,8 @@ def compare_predictions(
     Returns:
         n (clips); difference, the mean over seeds of remade minus recorded accuracy, and low..high,
         the range that holds every seed's interval, in percentage points; p, exact McNemar, the
-        smallest over the seeds after Holm's correction; outcome, one of the three above; seeds,
+        smallest over the seeds after Holm's correction; outcome, IDENTICAL (every
+        value of every prediction) or one of the others above; seeds,
         entries {seed, difference, low, high, p, only_recorded, only_remade}.
 
     Raises:
@@ -57,6 +59,8 @@ def compare_predictions(
     outcome = DIFFERENT if p < 0.05 else UNRESOLVED
     if -tolerance <= low and high <= tolerance:
         outcome = WITHIN  # a difference may be certain and yet as small as was agreed
+    if all(map(pd.DataFrame.equals, recorded, remade)):
+        outcome = IDENTICAL
     return {
         "n": len(recorded[0]),
         "difference": sum(row["difference"] for row in rows) / len(rows),

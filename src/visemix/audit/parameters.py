@@ -68,10 +68,12 @@ def contradictions(found: dict, expected: dict) -> list[str]:
     ]
 
 
-def expected_configuration(cell: Cell, parameters: dict, summary: dict, n_visemes: int) -> dict:
+def expected_configuration(cell: Cell, parameters: dict, summary: dict) -> dict:
     """What training.json must say of network and training; `summary` is its content."""
     from visemix.training.settings import recogniser_config, training_config  # torch
 
-    model = recogniser_config(model_of_run(cell.run, parameters), len(summary["words"]), n_visemes)
-    training = training_config(training_of_run(cell.run, parameters), summary["mixture"])
-    return {"model": model.to_json(), "training": asdict(training)}
+    sizes = len(summary["words"]), summary["model"]["n_visemes"]
+    model = recogniser_config(model_of_run(cell.run, parameters), *sizes)
+    training = asdict(training_config(training_of_run(cell.run, parameters), summary["mixture"]))
+    del training["checkpoint_seconds"]
+    return {"model": model.to_json(), "training": training}

@@ -21,6 +21,10 @@ MODULES = (
 )  # fmt: skip
 
 
+class AuditError(RuntimeError):
+    """An audit could not be carried out; the message says why and what to do."""
+
+
 def write_record(
     path: str | Path, paper: str, table: str, parameters: dict, made: list[str]
 ) -> None:
@@ -43,14 +47,14 @@ def write_record(
 def read_record(path: str | Path) -> dict | None:
     """The record of a table; None where it was made before tables had one.
 
-    Raises ValueError for another version.
+    Raises AuditError for another version.
     """
     path = Path(path)
     if not path.is_file():
         return None
     record = json.loads(path.read_text())
     if record.get("version") != VERSION:
-        raise ValueError(
+        raise AuditError(
             f"{path} is of version {record.get('version')}; this code reads version {VERSION}: "
             "make the table again, or audit with the code that made it"
         )

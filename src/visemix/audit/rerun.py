@@ -1,6 +1,7 @@
 """Make one cell again, by Snakemake, in a directory of its own that borrows the recorded inputs."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from visemix.audit.record import AuditError
 from visemix.papers.cells import Cell, evaluation_files, resolve_run
 from visemix.run.atomic import write_text
 
@@ -19,10 +21,6 @@ STARTS = {
     "evaluation": ["evaluate"],
     "corpus": None,
 }
-
-
-class AuditError(RuntimeError):
-    """An audit could not be carried out; the message says why and what to do."""
 
 
 @contextmanager
@@ -38,6 +36,7 @@ def work_folder(cell: Cell, keep: bool) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise AuditError(f"another audit of {cell.id} is at work in {folder}") from None
+        os.set_inheritable(lock.fileno(), True)  # a Snakemake that outlives this process holds it
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         yield folder
@@ -68,8 +67,8 @@ def rerun(
     ]  # fmt: skip
     print(f"making {cell.id} again from {start} on; log: {log}", file=sys.stderr)
     with open(log, "w") as output:
-        code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
-    if code:
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, close_fds=False)
+    if done.returncode:
         end = "\n".join(log.read_text().splitlines()[-20:])
         raise AuditError(f"the run in {folder} failed; the end of {log}:\n{end}")
 
@@ -86,10 +85,10 @@ def borrowed(cell: Cell, parameters: dict, start: str) -> list[Path]:
         sets += [parameters["synthesis"]["generator"]] if run["synthetic"] else []
         visemes = Path("data/visemes") / f"{parameters['visemes']['map']}.parquet"
         return [visemes, *(crops / f"{corpus}-{name}" for name in sets)]
-    return _given(parameters)
+    return [path for path in given_inputs(parameters) if not path.is_absolute()]
 
 
-def _given(parameters: dict) -> list[Path]:
+def given_inputs(parameters: dict) -> list[Path]:
     """What no rule makes: the corpus on disk, portraits, and files of the user's choice."""
     paths = [parameters["visemes"]["pronunciations"], parameters["crops"]["detector_weights"]]
     if parameters["corpus"]["name"] != "miniature":
@@ -99,5 +98,4 @@ def _given(parameters: dict) -> list[Path]:
     for program in parameters["external"].values():
         paths += [program["repository"]]
         paths += [program["python"]] if isinstance(program["python"], str) else []
-    relative = {Path(path) for path in paths if path and not Path(path).is_absolute()}
-    return sorted(path for path in relative if path.exists())
+    return sorted({Path(path) for path in paths if path})

@@ -12,6 +12,7 @@ from visemix.clips import augmentation
 from visemix.clips.shards import MANIFEST, REJECTS, CropSet, open_crops, read_rejects
 from visemix.evaluation.statistics import wilson_interval
 from visemix.run.atomic import atomic_path, sha256_file, write_json
+from visemix.run.gpus import device_model
 from visemix.run.provenance import environment
 from visemix.training.run_folder import load_recogniser
 
@@ -120,7 +121,7 @@ def write_evaluation(folder: str | Path, predictions: pd.DataFrame, facts: dict)
     return metrics
 
 
-def provenance_of(crops_folder: str | Path, parameters: dict, code: str, device: str) -> dict:
+def provenance_of(crops_folder: str | Path, parameters: dict, code: str) -> dict:
     """What an evaluation was made from, with what, and where.
 
     parameters: the section `evaluation` of params.yaml; code: `code_digest` of the modules.
@@ -132,7 +133,7 @@ def provenance_of(crops_folder: str | Path, parameters: dict, code: str, device:
         "rejects_sha256": sha256_file(crops_folder / REJECTS),
         "evaluation": parameters,
         "code": code,
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "device": device_model(),
         "environment": environment(),
     }
 
