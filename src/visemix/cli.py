@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from visemix.audit import TOLERANCE
 from visemix.run.record import RecordError, record, restore
 
 
@@ -37,7 +38,7 @@ def _add_audit(commands) -> None:
         help="the first step that is made again; all before it is taken from the record (training)",
     )  # fmt: skip
     parser.add_argument(
-        "--tolerance", type=float, default=1.0, help="percentage points of accuracy (1.0)"
+        "--tolerance", type=float, default=TOLERANCE, help="percentage points of accuracy (1.0)"
     )
     parser.add_argument("--keep", action="store_true", help="keep what was made, in audits/work")
     parser.add_argument("--cores", default="all", help="of Snakemake (all)")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.audit import TOLERANCE
 from visemix.audit.changes import changes, code_digests, environments
 from visemix.audit.comparison import NOT_COMPARED, compare_files, compared_files
 from visemix.audit.entries import CHANGED, MISSING
@@ -37,7 +38,6 @@ VERSION = 1
 EQUAL, TOLERATED = "bitwise equal", "equal within tolerance"
 DIFFERS, UNCHECKED = "differs", "cannot be checked"
 EXIT_CODES = {EQUAL: 0, TOLERATED: 0, DIFFERS: 3, UNCHECKED: 4}
-TOLERANCE = 1.0  # percentage points of accuracy
 
 
 def audit(
@@ -191,7 +191,7 @@ def _first(changed: list[dict]) -> str:
 def _value(summary: dict) -> str:
     return (
         f"{summary['accuracy']:.1f}% [{summary['low']:.1f}, {summary['high']:.1f}], "
-        f"n = {summary['n']}, seeds = {summary['seeds']}"
+        f"n = {summary['n']}, {summary['seeds']} seed{'s' * (summary['seeds'] > 1)}"
     )
 
 

@@ -53,9 +53,13 @@ def file_entry(artifact: str, path: Path, recorded: Recorded = NOWHERE) -> dict:
     if found is None:
         return entry | {"status": MISSING, "finding": f"{path} is missing"}
     if digest and found != digest:
-        finding = f"{path}: its sha256 is {found}, {place} says {digest}"
+        finding = f"{path}: its sha256 is {_short(found)}, {place} says {_short(digest)}"
         return entry | {"status": CHANGED, "finding": finding}
     return entry
+
+
+def _short(digest: str) -> str:
+    return f"{digest[:16]}..."
 
 
 def content_entry(artifact: str, path: Path, found: str, recorded: Recorded) -> dict:
@@ -64,7 +68,8 @@ def content_entry(artifact: str, path: Path, found: str, recorded: Recorded) -> 
     entry = file_entry(artifact, path)
     entry |= {"sha256": found, "recorded_sha256": digest, "recorded_in": str(place)}
     if found != digest:
-        finding = f"{path}: its content has the sha256 {found}, {place} says {digest}"
+        finding = f"{path}: the sha256 of its content is {_short(found)}, "
+        finding += f"{place} says {_short(digest)}"
         entry |= {"status": CHANGED, "finding": finding}
     return entry
 
