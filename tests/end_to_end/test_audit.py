@@ -223,7 +223,7 @@ def test_what_is_missing_is_named(tree, path, capsys):
 
 def test_a_cell_without_a_run_of_ours_cannot_be_checked(tree, capsys):
     assert main(["audit", "lipgen/table1/mstcn"]) == 4
-    assert "quotes its value from Martinez et al." in capsys.readouterr().out
+    assert "quotes the value from Martinez et al." in capsys.readouterr().out
     report = json.loads(Path("audits/lipgen/table1/mstcn.json").read_text())
     assert report["verdict"] == "cannot be checked"
 

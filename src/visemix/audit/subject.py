@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from visemix.audit.record import AuditError
-from visemix.papers.cells import PAPERS, TEST_SETS, Cell, table_cells, table_names
+from visemix.papers.cells import PAPERS, TEST_SETS, Cell, read_paper, table_cells, table_names
 from visemix.run.parameters import merge
 
 
@@ -28,7 +28,8 @@ def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:
 
 def find_cell(cell_id: str) -> Cell:
     """The cell of that id. Raises AuditError with the nearest ids of papers/*.yaml."""
-    papers = sorted(path.stem for path in PAPERS.glob("*.yaml"))
+    named = sorted(path.stem for path in PAPERS.glob("*.yaml"))
+    papers = [name for name in named if "tables" in read_paper(name)]
     known = {
         cell.id: cell
         for paper in papers
@@ -43,9 +44,10 @@ def find_cell(cell_id: str) -> Cell:
 
 def why_not_ours(cell: Cell) -> str:
     """Why a cell has no run that could be made again; '' where it has one."""
+    if cell.run is None and cell.quoted_from:
+        return f"no run of ours is behind it: the paper quotes the value from {cell.quoted_from}"
     if cell.run is None:
-        source = f" from {cell.quoted_from}" if cell.quoted_from else ""
-        return f"no run of ours is behind this cell: the paper quotes its value{source}"
+        return "no run of ours is behind it yet: only its published value is known"
     if cell.test_set not in TEST_SETS:
         return f"not yet run: no rule makes the test set {cell.test_set!r}"
     return ""
