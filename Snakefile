@@ -4,10 +4,12 @@
 #   snakemake --cores all tables/lipgen/table3.csv
 #   snakemake --cores all power                  clips and seeds that would resolve the tables' differences
 #   snakemake --cores all generators             generators measured side by side
+#   snakemake --cores all --force audits/lipgen/table3/tafm-0.1.json    one cell made again and compared
 from pathlib import Path
 
 from snakemake.utils import min_version
 
+from visemix.audit.record import record_digest
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.generators.external import settings_of
@@ -71,6 +73,7 @@ include: "rules/tables.smk"
 include: "rules/claims.smk"
 include: "rules/generator_measures.smk"
 include: "rules/beta.smk"
+include: "rules/audit.smk"
 
 
 rule all:

@@ -15,6 +15,7 @@ rule table:
         markdown="tables/{paper}/{table}.md",
         metrics="tables/{paper}/{table}-metrics.json",
         figure="tables/{paper}/{table}.png",
+        record="tables/{paper}/{table}.json",
     log:
         "logs/tables/{paper}-{table}.log",
     benchmark:
@@ -26,7 +27,12 @@ rule table:
         runs=lambda wildcards: cells.changes_shown(wildcards.paper, wildcards.table, PARAMETERS),
         generator=GENERATOR,
         code=code_digest(
-            "report.tables", "report.table_text", "report.figures", "papers", *STATISTICS
+            "report.tables",
+            "report.table_text",
+            "report.figures",
+            "papers",
+            "audit.record",
+            *STATISTICS,
         ),
     script:
         SCRIPTS / "table.py"

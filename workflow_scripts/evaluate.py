@@ -11,7 +11,7 @@ if __name__ == "__main__":
     # torch reads the lease when it is imported
     import json
 
-    from visemix.evaluation.predictions import predict, write_evaluation
+    from visemix.evaluation.predictions import predict, provenance_of, write_evaluation
 
     record = json.loads(Path(snakemake.input.record).read_text())
     crops = Path(snakemake.input.crops).parent
@@ -27,8 +27,8 @@ if __name__ == "__main__":
     facts = {
         "run": snakemake.wildcards.run,
         "seed": int(snakemake.wildcards.seed),
-        "crops": str(crops),
         "frames_shuffled": snakemake.params.shuffle_frames,
         "weights_sha256": record["digests"]["weights"],
     }
+    facts |= provenance_of(crops, snakemake.params.evaluation, snakemake.params.code)
     write_evaluation(Path(snakemake.output.predictions).parent, predictions, facts)

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from visemix.audit import TOLERANCE
 from visemix.run.record import RecordError, record, restore
 
 
@@ -23,8 +24,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     plan.add_argument("--gpus", type=int, help="at a time; those of this machine if left out")
     plan.add_argument("--cores", type=int, help="at a time; those of this machine if left out")
+    _add_audit(commands)
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "audit":
+            return _audit(chosen)
         if chosen.command == "corpora":
             return _print_corpora(chosen.roots, chosen.workers)
         if chosen.command == "track":
@@ -50,6 +54,44 @@ def _track() -> int:
     for one in records:
         print(one["pending"] or f"{one['paper']}: {len(one['cells'])} cells in MLflow")
     return int(any(one["pending"] for one in records))
+
+
+def _add_audit(commands) -> None:
+    parser = commands.add_parser("audit", help="make one table cell again and compare it")
+    parser.add_argument("cell", help="paper/table/row, for example lipgen/table3/tafm-0.1")
+    parser.add_argument(
+        "--from", dest="start", choices=("corpus", "training", "evaluation"), default="training",
+        help="the first step that is made again; all before it is taken from the record (training)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tolerance", type=float, default=TOLERANCE, help="percentage points of accuracy (1.0)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep what was made, in audits/work")
+    parser.add_argument("--cores", default="all", help="of Snakemake (all)")
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE",
+        help="what Snakemake was given as --config when the run was made",
+    )  # fmt: skip
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    """Print the verdict on a cell; 0 equal, 3 differs, 4 cannot be checked, 1 trouble."""
+    from visemix.audit.cell import EXIT_CODES, audit  # torch: slow to import
+    from visemix.audit.record import AuditError
+    from visemix.audit.subject import read_config
+    from visemix.run.parameters import ParameterError
+
+    try:
+        config = read_config(chosen.config)
+        report = audit(
+            chosen.cell, config, chosen.start, chosen.tolerance, chosen.keep, chosen.cores
+        )
+    except (AuditError, ParameterError) as error:
+        print(f"visemix audit: {error}", file=sys.stderr)
+        return 1
+    print(f"{report['cell']}: {report['verdict']}: {report['reason']}")
+    print(f"audits/{report['cell']}.html")
+    return EXIT_CODES[report["verdict"]]
 
 
 def _print_corpora(roots: list[str], workers: int) -> int:

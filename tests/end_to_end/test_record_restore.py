@@ -12,9 +12,9 @@ import yaml
 from tests.conftest import clean_environment, git, planned_jobs
 
 
-def visemix(directory, command):
+def visemix(directory, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", "visemix.cli", command],
+        [sys.executable, "-m", "visemix.cli", *arguments],
         cwd=directory, capture_output=True, text=True, env=clean_environment(),
     )  # fmt: skip
 
@@ -54,6 +54,10 @@ def test_a_recorded_run_comes_back_in_a_fresh_clone(recorded, restored):
     assert planned_jobs(restored) == {}
     for name in ("report/index.html", "tables/lipgen/table3.csv"):
         assert (restored / name).read_bytes() == (recorded / name).read_bytes()
+    # a cell of it can be audited
+    audited = visemix(restored, "audit", "lipgen/table3/tafm-0.1", "--from", "evaluation")
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert "bitwise equal" in audited.stdout
     # and it knows which parameters the restored files were made with
     change = "overrides={evaluation: {batch_size: 3}}"
     assert planned_jobs(restored, "--config", change)["evaluate"] == 12

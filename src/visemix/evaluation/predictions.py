@@ -9,9 +9,18 @@ import pandas as pd
 import torch
 
 from visemix.clips import augmentation
-from visemix.clips.shards import CropSet, open_crops, read_rejects, verify_crops
+from visemix.clips.shards import (
+    MANIFEST,
+    REJECTS,
+    CropSet,
+    open_crops,
+    read_rejects,
+    verify_crops,
+)
 from visemix.evaluation.statistics import wilson_interval
-from visemix.run.atomic import atomic_path, write_json
+from visemix.run.atomic import atomic_path, sha256_file, write_json
+from visemix.run.gpus import device_model
+from visemix.run.provenance import environment
 from visemix.training.run_folder import load_recogniser
 
 TOP = 5
@@ -107,13 +116,35 @@ def metrics_of(predictions: pd.DataFrame, confidence: float = 0.95) -> dict:
 
 
 def write_evaluation(folder: str | Path, predictions: pd.DataFrame, facts: dict) -> dict:
-    """Write predictions.parquet and metrics.json (the metrics and `facts`); returns the latter."""
+    """Write predictions.parquet and metrics.json (the metrics and `facts`); returns the latter.
+
+    Version 2 of metrics.json has predictions_sha256 and what `provenance_of` says; version 1 lacks
+    them and is else the same.
+    """
     folder = Path(folder)
     with atomic_path(folder / "predictions.parquet") as temporary:
         predictions.to_parquet(temporary, index=False)
-    metrics = {"version": 1, **metrics_of(predictions), **facts}
+    digest = sha256_file(folder / "predictions.parquet")
+    metrics = {"version": 2, **metrics_of(predictions), **facts, "predictions_sha256": digest}
     write_json(folder / "metrics.json", metrics)
     return metrics
+
+
+def provenance_of(crops_folder: str | Path, parameters: dict, code: str) -> dict:
+    """What an evaluation was made from, with what, and where.
+
+    parameters: the section `evaluation` of params.yaml; code: `code_digest` of the modules.
+    """
+    crops_folder = Path(crops_folder)
+    return {
+        "crops": str(crops_folder),
+        "crops_manifest_sha256": sha256_file(crops_folder / MANIFEST),
+        "rejects_sha256": sha256_file(crops_folder / REJECTS),
+        "evaluation": parameters,
+        "code": code,
+        "device": device_model(),
+        "environment": environment(),
+    }
 
 
 def _check_labels(folder: str | Path, labels: pd.Series, words: list[str]) -> None:

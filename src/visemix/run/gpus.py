@@ -92,3 +92,10 @@ def device_name() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_model() -> str:
+    """The product name of the GPU that `device_name` means, or 'cpu'. Imports torch."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"

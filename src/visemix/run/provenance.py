@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
 
+from visemix.run.atomic import sha256_file
+
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "onnxruntime", "opencv-python-headless", "av")
 
 
@@ -17,20 +19,31 @@ def code_digest(*parts: str) -> str:
     itself notices changes of a rule's script, but not of the library modules it imports.
     Raises FileNotFoundError for a name that is no module.
     """
-    root = Path(str(files("visemix")))
-    digest = hashlib.sha256()
-    for part in parts:
-        path = root.joinpath(*part.split("."))
-        found = [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
-        if path.is_dir():
-            found += sorted(
-                f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts
-            )
-        if not found:
-            raise FileNotFoundError(f"visemix has no module {part!r}")
-        for file in found:
-            digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    root, digest = _root(), hashlib.sha256()
+    for file in _code_files(*parts):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def module_digests(*parts: str) -> dict[str, str]:
+    """{file: sha256} over the files that `code_digest` takes together, e.g. 'clips/mixture.py'."""
+    return {str(file.relative_to(_root())): sha256_file(file) for file in _code_files(*parts)}
+
+
+def _root() -> Path:
+    return Path(str(files("visemix")))
+
+
+def _code_files(*parts: str) -> list[Path]:
+    found = []
+    for part in parts:
+        path = _root().joinpath(*part.split("."))
+        module = [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
+        inside = [f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
+        if not module and not path.is_dir():
+            raise FileNotFoundError(f"visemix has no module {part!r}")
+        found += module + sorted(inside)
+    return found
 
 
 def environment() -> dict:

@@ -190,6 +190,7 @@ def train(
         "digests": {
             **digests,
             "weights": sha256_file(weights),
+            "history": sha256_file(run_folder / outputs.HISTORY),
             "code": code_digest("training", "models", "clips", "run.data_parallel"),
         },
         "best": best,

@@ -1,0 +1,1 @@
+TOLERANCE = 1.0  # percentage points of accuracy, unless another is given

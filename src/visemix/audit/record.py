@@ -1,0 +1,78 @@
+"""The record of a table: the digests, parameters and code from which it was made.
+
+`tables/<paper>/<table>.json` is the last link of a chain that an audit follows back: it holds the
+sha256 of the evaluations and training records, these hold those of weights, predictions, mixtures
+and crop sets, and a crop set holds those of its shards.
+"""
+
+import json
+import math
+from pathlib import Path
+
+from visemix.papers.cells import resolve_run, table_inputs, table_runs
+from visemix.run.atomic import sha256_bytes, sha256_file, write_json
+from visemix.run.provenance import environment, module_digests
+
+VERSION = 1
+# everything that can have a part in a number; not the command line and not the audit
+MODULES = (
+    "clips", "corpora", "evaluation", "faces", "generators", "heads", "media", "models", "papers",
+    "pose", "report", "run", "training", "visemes",
+)  # fmt: skip
+
+
+class AuditError(RuntimeError):
+    """An audit could not be carried out; the message says why and what to do."""
+
+
+def write_record(
+    path: str | Path, paper: str, table: str, parameters: dict, made: list[str]
+) -> None:
+    """Write the record of a table, of which `made` are the files; `parameters` are all resolved."""
+    runs = {run: resolve_run(run, parameters) for run in table_runs(paper, table)}
+    record = {
+        "version": VERSION,
+        "paper": paper,
+        "table": table,
+        "parameters": plain(parameters),
+        "runs": plain(runs),
+        "code": module_digests(*MODULES),
+        "environment": environment(),
+        "inputs": {str(p): sha256_file(p) for p in table_inputs(paper, table, parameters)},
+        "outputs": {str(p): sha256_file(p) for p in made},
+    }
+    write_json(path, record)
+
+
+def read_record(path: str | Path) -> dict | None:
+    """The record of a table; None where it was made before tables had one.
+
+    Raises AuditError for another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text())
+    if record.get("version") != VERSION:
+        raise AuditError(
+            f"{path} is of version {record.get('version')}; this code reads version {VERSION}: "
+            "make the table again, or audit with the code that made it"
+        )
+    return record
+
+
+def record_digest(paper: str, table: str) -> str:
+    """sha256 of a table and its record: another record is another audit."""
+    files = [Path("tables") / paper / f"{table}.{form}" for form in ("csv", "json")]
+    return sha256_bytes("".join(sha256_file(f) for f in files if f.is_file()).encode())
+
+
+def plain(value):
+    """Values as JSON has them: tuples as lists, infinity as '.inf' (as in params.yaml)."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if value == math.inf:
+        return ".inf"
+    return value if isinstance(value, str | int | float | None) else str(value)

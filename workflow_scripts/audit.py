@@ -1,0 +1,15 @@
+"""Make one cell again, from training on, and compare it with its record."""
+
+from pathlib import Path
+
+from visemix.audit.cell import audit
+from visemix.run.log import log_to
+
+if __name__ == "__main__":
+    log_to(snakemake.log[0])
+    audit(
+        "/".join(snakemake.wildcards[name] for name in ("paper", "table", "row")),
+        snakemake.config,
+        cores=snakemake.threads,
+        snakefile=Path(snakemake.scriptdir).parent / "Snakefile",
+    )
