@@ -11,13 +11,13 @@ from visemix.run.provenance import environment, module_digests
 
 # What evaluates a cell; what trains it besides; a corpus can need all modules.
 _EVALUATION = (
-    "clips/", "evaluation/predictions", "evaluation/resolution", "evaluation/statistics", "models/",
-    "papers/", "report/tables", "run/atomic", "run/parameters", "run/provenance",
-    "training/run_folder",
+    "clips/", "evaluation/crossed", "evaluation/predictions", "evaluation/resolution",
+    "evaluation/statistics", "models/", "papers/", "report/tables", "run/atomic", "run/parameters",
+    "run/provenance", "training/run_folder",
 )  # fmt: skip
 USED = {
     "evaluation": _EVALUATION,
-    "training": (*_EVALUATION, "training/", "visemes/"),
+    "training": (*_EVALUATION, "run/data_parallel", "training/", "visemes/"),
     "corpus": ("",),
 }
 
