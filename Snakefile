@@ -46,17 +46,20 @@ wildcard_constraints:
 localrules:
     all,
     angles,
+    audit,
     beta_curve,
+    claims,
     generator_table,
     generators,
     mixture_real,
     mixture_sampled,
     mixture_synthetic,
+    paper_power,
     pose_manifest,
+    power,
     report,
     table,
     track,
-    tracking_database,
     visemes,
 
 
