@@ -140,6 +140,9 @@ def _complaints(folder: Path, stem: str, word: str, split: str, names: set, fact
         yield f"the file name {stem!r} is not {word}_ and a number"
     if f"{stem}.mp4" not in names:
         yield f"{stem}.mp4 is missing"
+    for name in (f"{stem}.mp4", f"{stem}.txt"):
+        if name in names and not (folder / name).is_file():
+            yield f"{name} is no file, or a link to none"
     content = (folder / f"{stem}.mp4").read_bytes()
     facts["sha256"] = sha256_bytes(content)
     try:
