@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; move it to `path` when the block succeeds.
 
     The data is flushed to disk before the move, so that a crash leaves the old file or the new
-    one, never half of it. If the block raises, the temporary file is removed.
+    one, never half of it. If the block raises, the temporary file is removed, and the error gets a
+    note that names the file: of a full disk some libraries say only that a write failed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,6 +25,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except Exception as error:
+        free = shutil.disk_usage(path.parent).free / 1e6
+        kept = "the one that was there is kept" if path.exists() else "nothing is left of it"
+        error.add_note(f"{path} was not written, {kept}; its disk has {free:.0f} MB free")
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

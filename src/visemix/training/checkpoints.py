@@ -5,6 +5,7 @@ another digest is left alone with a warning and training starts afresh: after a 
 that is what is wanted, and the next checkpoint replaces it.
 """
 
+import io
 import logging
 import signal
 import threading
@@ -24,8 +25,10 @@ log = logging.getLogger(__name__)
 
 def save_checkpoint(folder: str | Path, digest: str, state: dict) -> None:
     """Write `state`, which holds tensors and plain values only, atomically."""
+    content = io.BytesIO()  # on a full disk torch.save itself would complain of a wrong position
+    torch.save({"digest": digest, **state}, content)
     with atomic_path(Path(folder) / FILE_NAME) as temporary:
-        torch.save({"digest": digest, **state}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(
