@@ -52,6 +52,8 @@ class ProcessEntries:
         return augmentation.part_of(whole, self.rank, self.processes)
 
     def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        positions, _ = self.draw(step)
         source, row = self.entries(step)
+        if self.processes == 1:
+            return source, row
+        positions, _ = self.draw(step)
         return source[positions], row[positions]

@@ -63,8 +63,10 @@ def launch(function: Callable, processes: int, **arguments):
         rank, failure = error.get_first_failure()
         if failure.exitcode == EXIT_STOPPED:
             raise SystemExit(EXIT_STOPPED) from None
+        # An exception's message comes with its traceback, which the agent has printed already.
+        said = failure.message["message"] if isinstance(failure.message, dict) else failure.message
         raise RuntimeError(
-            f"process {rank} of {processes} failed and the others were ended: {failure.message}; "
+            f"process {rank} of {processes} failed and the others were ended: {said}; "
             "start again to go on from the last checkpoint"
         ) from None
     finally:
