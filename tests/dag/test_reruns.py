@@ -110,8 +110,10 @@ def test_two_seeds_double_the_trainings(tmp_path):
 
 
 def test_gpus_are_counted(tmp_path):
-    done = snakemake(tmp_path, "--dry-run", "--resources", "gpu=8")
+    two = override("{training: {processes: 2}}")
+    done = snakemake(tmp_path, "--dry-run", "--resources", "gpu=8", *two)
     assert "gpu=1" in done.stdout + done.stderr
+    assert (done.stdout + done.stderr).count("gpu=2") == TRAININGS
 
 
 def test_a_wrong_key_is_named_before_anything_runs(tmp_path):
