@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -133,19 +134,17 @@ def test_manifest_with_paths_out_of_the_corpus(finished_run, tmp_path, sees):
 
 
 def test_links_in_a_corpus(finished_run, tmp_path, sees):
-    """Clips of a corpus are links: to a file elsewhere, to nothing -> those clips, rejected with
-    the reason; put the files there and scan again"""
+    """Clips of a corpus are links to nothing, to a folder, to a secret -> those clips, rejected
+    with the reason; put the files there and scan again"""
     source = finished_run / "data/corpora/miniature/lipread_mp4/ABOUT/val"
     folder = tmp_path / "corpus/lipread_mp4/ABOUT/val"
-    folder.mkdir(parents=True)
-    for name in (path.name for path in source.iterdir()):
-        (folder / name).write_bytes((source / name).read_bytes())
-    stem = min(path.stem for path in folder.glob("*.mp4"))
-    (folder / "ABOUT_00098.mp4").symlink_to(source / f"{stem}.mp4")
-    (folder / "ABOUT_00098.txt").write_text((folder / f"{stem}.txt").read_text())
-    (folder / "ABOUT_00099.mp4").symlink_to(folder / "none.mp4")
+    shutil.copytree(source, folder)
+    whole = len(list(folder.glob("*.mp4")))
+    (tmp_path / "secret").write_text("not for manifests")
+    for number, target in enumerate((folder / "none", folder.parent, tmp_path / "secret"), 97):
+        (folder / f"ABOUT_000{number}.mp4").symlink_to(target)
     rows = lrw.scan(tmp_path / "corpus").set_index("clip_id")
     rejected = rows[rows["status"] == "rejected"]["reason"]
-    assert list(rejected.index) == ["val/ABOUT_00098", "val/ABOUT_00099"]
-    assert (rows["status"] == "ok").sum() == len(list(source.glob("*.mp4")))
+    assert list(rejected.index) == [f"val/ABOUT_000{number}" for number in (97, 98, 99)]
+    assert (rows["status"] == "ok").sum() == whole
     sees("; ".join(rejected))

@@ -57,6 +57,15 @@ def test_every_clip_has_a_row_and_rejected_ones_count_as_errors(folders):
     assert metrics["top5_accuracy"] == 20 / 22
 
 
+def test_a_flipped_bit_is_refused_before_anything_is_predicted(folders, tmp_path):
+    crops = make_toy(tmp_path / "test", 3)
+    content = bytearray((crops / "shard-00000.npy").read_bytes())
+    content[5000] ^= 1
+    (crops / "shard-00000.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"shard-00000.npy: its sha256 is .* delete manifest.json"):
+        predict(folders[0], crops, WORDS)
+
+
 def test_rejected_clips_can_be_left_out_and_are_still_told(folders, tmp_path):
     counted = predict(*folders, WORDS, batch_size=7)
     table = predict(*folders, WORDS, batch_size=7, rejected_are_errors=False)
