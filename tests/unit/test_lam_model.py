@@ -1,5 +1,8 @@
 """The networks and losses of LAM: what goes in, what comes out, and what reaches what."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,26 +12,22 @@ from hypothesis import strategies as st
 
 from visemix.clips.augmentation import Augmentation, centre_crop, centre_crop_unit
 from visemix.generators.lam import losses
-from visemix.generators.lam.model import (
-    ImageDiscriminator,
-    Lam,
-    LamConfig,
-    ModulatedConvolution,
-    SequenceDiscriminator,
-)
+from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
+from visemix.generators.lam.model import Lam, LamConfig, ModulatedConvolution, warp
 from visemix.generators.lam.weights import Animator, load_weights, speech, write_weights
 
 SMALL = LamConfig(
     channels=(8, 8, 6, 4), image_code=5, speech_code=6, rotation_code=3, speech_channels=6,
     speech_layers=2, discriminator_channels=4,
 )  # fmt: skip
+WARPING = replace(SMALL, warp=True)
 
 
 def network(config: LamConfig = SMALL, seed: int = 0) -> Lam:
-    """A network that does something: untrained, its grey layers are zero."""
+    """A network that does something: untrained, its output layers are zero."""
     torch.manual_seed(seed)
     made = Lam(config)
-    for layer in made.decoder.grey:
+    for layer in made.decoder.out:
         torch.nn.init.normal_(layer.weight, std=0.1)
     return made.eval()
 
@@ -47,9 +46,10 @@ def _skew(v: torch.Tensor) -> torch.Tensor:
     return torch.stack((o, -z, y, z, o, -x, -y, x, o), -1).unflatten(-1, (3, 3))
 
 
+@pytest.mark.parametrize("warped", [False, True])
 @pytest.mark.parametrize("channels", [(8,), (8, 6), (8, 8, 6, 4), (8, 8, 6, 4, 4)])
-def test_clips_have_the_shape_of_what_drives_them(channels):
-    config = LamConfig(**{**vars(SMALL), "channels": channels})
+def test_clips_have_the_shape_of_what_drives_them(channels, warped):
+    config = LamConfig(**{**vars(SMALL), "channels": channels, "warp": warped})
     first, windows, turned = inputs()
     clips = network(config)(first, windows, turned)
     assert clips.shape == (2, 4, 96, 96)
@@ -66,15 +66,46 @@ def test_the_defaults_are_the_full_size():
     assert sum(p.numel() for p in made.parameters()) > 2e7
 
 
-def test_untrained_it_repeats_the_first_frame():
+@pytest.mark.parametrize("config", [SMALL, WARPING])
+def test_untrained_it_repeats_the_first_frame(config):
     first, windows, turned = inputs()
     torch.manual_seed(0)
-    assert torch.equal(Lam(SMALL)(first, windows, turned), first[:, None].expand(-1, 4, -1, -1))
+    assert torch.equal(Lam(config)(first, windows, turned), first[:, None].expand(-1, 4, -1, -1))
 
 
-def test_sound_rotation_and_picture_all_reach_the_clip_and_gradients_every_part():
+@settings(deadline=None, max_examples=30)
+@given(st.integers(-12, 12), st.integers(-12, 12), st.booleans())
+def test_a_warped_picture_is_the_one_moved_whose_edge_goes_on(right, down, half):
+    pictures = torch.rand(2, 9, 10, generator=torch.Generator().manual_seed(0))
+    shifts = torch.tensor([right + half * 0.5, float(down)]).view(1, 2, 1, 1).expand(2, 2, 9, 10)
+    wide = F.pad(pictures, (13, 13, 13, 13), mode="replicate")
+    moved = wide[:, 13 + down :, 13 + right :][:, :9, :10]
+    if half:
+        moved = (moved + wide[:, 13 + down :, 14 + right :][:, :9, :10]) / 2
+    torch.testing.assert_close(warp(pictures, shifts), moved)
+
+
+def test_the_gradient_of_a_warp_is_that_of_its_values():
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.rand(1, 6, 6, generator=generator, dtype=torch.float64)
+    shifts = torch.rand(1, 2, 6, 6, generator=generator, dtype=torch.float64) * 0.8 + 0.1
+    assert torch.autograd.gradcheck(partial(warp, pictures), shifts.requires_grad_())
+
+
+@pytest.mark.parametrize("config", [SMALL, WARPING])
+def test_frames_that_are_drawn_alone_are_those_of_the_whole_clip(config):
+    first, windows, turned = inputs()
+    made = network(config)
+    whole = made(first, windows, turned)
+    alone = made(first, windows, turned, torch.tensor([[3, 1], [0, 2]]))
+    expected = torch.stack((whole[0, [3, 1]], whole[1, [0, 2]]))
+    torch.testing.assert_close(alone, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("config", [SMALL, WARPING])
+def test_sound_rotation_and_picture_all_reach_the_clip_and_gradients_every_part(config):
     first, windows, turned = (value.requires_grad_() for value in inputs())
-    made = network()
+    made = network(config)
     change = made(first, windows, turned) - first[:, None]
     (change * torch.randn_like(change)).sum().backward()
     for value in (windows, turned):

@@ -18,9 +18,11 @@ from visemix.generators import lam
 from visemix.generators.checks import GenerationError
 from visemix.generators.contract import Utterance
 from visemix.generators.crop_space import CropPortrait
-from visemix.generators.lam.losses import CONFIGURATIONS, LipReaderLoss
+from visemix.generators.lam import losses
+from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
+from visemix.generators.lam.losses import CONFIGURATIONS, MOVEMENTS, LipReaderLoss
 from visemix.generators.lam.measures import MAX_LAG, measure, movement_correlation
-from visemix.generators.lam.model import ImageDiscriminator, Lam, SequenceDiscriminator
+from visemix.generators.lam.model import Lam
 from visemix.generators.lam.settings import LamTraining, split_settings
 from visemix.generators.lam.step import (
     generator_losses,
@@ -31,6 +33,7 @@ from visemix.generators.lam.step import (
 )
 from visemix.generators.lam.training import train
 from visemix.generators.lam.weights import load_weights
+from visemix.generators.speech_windows import spectra_of
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
 from visemix.run.parameters import resolve_parameters, trained_settings
@@ -40,8 +43,9 @@ from visemix.training.run_folder import write_weights
 SETTINGS = dict(
     channels=(12, 8), image_code=4, speech_code=12, rotation_code=2, speech_channels=12,
     speech_layers=1, discriminator_channels=2, steps=80, batch_size=8, frames=75, sampled_frames=2,
-    learning_rate=5e-3, sequence_learning_rate=1e-3, beta1=0.9, adversarial_start=76,
-    validate_every=40, validation_clips=4, checkpoint_seconds=1000.0, threads=1,
+    learning_rate=5e-3, sequence_learning_rate=1e-3, beta1=0.9, speech_steps=20, drawn_frames=2,
+    adversarial_start=76, validate_every=40, validation_clips=4, checkpoint_seconds=1000.0,
+    threads=1,
 )  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -71,9 +75,14 @@ def lip_reader(folder: Path) -> Path:
     return folder
 
 
+def read(data, training: LamTraining, seed: int, step: int, rotations=None) -> dict:
+    return read_batch(data, spectra_of(data), training, seed, step, CPU, rotations)
+
+
 def parts(**changes):
     """Networks, optimisers, a batch and settings of one step."""
-    config, training = split_settings({**SETTINGS, "adversarial_start": 0, **changes})
+    settings = SETTINGS | {"speech_steps": 0, "drawn_frames": None, "adversarial_start": 0}
+    config, training = split_settings(settings | changes)
     torch.manual_seed(0)
     width = config.discriminator_channels
     networks = torch.nn.ModuleDict(
@@ -81,9 +90,10 @@ def parts(**changes):
             "generator": Lam(config),
             "image": ImageDiscriminator(width),
             "sequence": SequenceDiscriminator(width),
+            "movement": torch.nn.Linear(config.speech_code, MOVEMENTS),
         }
     )
-    batch = read_batch(ToySpeech(40), training, 0, 0, CPU)
+    batch = read(ToySpeech(40), training, 0, 0)
     return networks, make_optimisers(networks, training), batch, training
 
 
@@ -104,25 +114,28 @@ def test_the_folder_holds_what_identifies_the_training(finished):
     assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(summary))
     history = pd.read_csv(folder / "history.csv")
     assert history["step"].tolist() == [40, 80]
+    assert history["speech"].iloc[0] > 0
+    assert history["speech"].iloc[1] == 0
     assert history["image"].iloc[0] == 0
     assert history["image"].iloc[1] > 0
     assert history["discriminator_sequence"].iloc[1] > 0
-    assert history["reconstruction"].iloc[1] < history["reconstruction"].iloc[0]
     assert set(summary["digests"]) == {
         "data_crops_manifest", "held_out_crops_manifest", "weights", "code"
     }  # fmt: skip
-    assert set(summary["parameters"]) == {"generator", "image", "sequence"}
+    assert set(summary["parameters"]) == {"generator", "image", "sequence", "movement"}
     assert not (folder.with_name("finished.resume") / FILE_NAME).exists()
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished, tmp_path):
-    folder, _ = finished
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path):
+    few = {"speech_steps": 2, "adversarial_start": 4, "steps": 6, "validation_clips": 2}
+    run(tmp_path / "first", **few)
     torch.randn(3)  # the global state of torch must not matter
-    run(tmp_path / "again")
-    run(tmp_path / "other", seed=1, steps=2)
+    run(tmp_path / "again", **few)
+    run(tmp_path / "other", seed=1, **few)
     for name in ("weights.safetensors", "history.csv"):
-        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-        assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+        first = (tmp_path / "first" / name).read_bytes()
+        assert first == (tmp_path / "again" / name).read_bytes()
+        assert first != (tmp_path / "other" / name).read_bytes()
 
 
 CHILD = """
@@ -160,7 +173,7 @@ def test_each_configuration_has_its_terms(configuration, tmp_path):
     networks, _, batch, training = parts(configuration=configuration)
     vsr = None if configuration == "baseline" else LipReaderLoss(lip_reader(tmp_path))
     made = networks["generator"](batch["real"][:, 0], batch["speech"])
-    terms = generator_losses(networks, batch, made, True, vsr)
+    terms = generator_losses(networks, batch, made, vsr)
     weights = loss_weights(training)
     counted = {name for name in terms if weights[name] > 0}
     expected = {"reconstruction", "image", "sequence"}
@@ -207,29 +220,73 @@ def test_a_step_moves_every_network_and_none_before_its_time():
             for name in networks
         }  # fmt: skip
 
-    assert moved(0, adversarial_start=1) == {"generator": True, "image": False, "sequence": False}
-    assert moved(1, adversarial_start=1) == {"generator": True, "image": True, "sequence": True}
+    nothing = dict.fromkeys(networks, False)
+    assert moved(0, adversarial_start=1) == nothing | {"generator": True}
+    both = {"generator": True, "image": True, "sequence": True}
+    assert moved(1, adversarial_start=1) == nothing | both
+
+
+def test_the_speech_encoder_learns_alone_first_how_mouths_move():
+    networks, optimisers, batch, training = parts(speech_steps=30, learning_rate=1e-2)
+    before = {name: value.clone() for name, value in networks.state_dict().items()}
+    values = [update(networks, optimisers, batch, training, step) for step in range(30)]
+    after = networks.state_dict()
+    moved = {
+        name.rsplit(".", 2)[0] for name in before if not torch.equal(before[name], after[name])
+    }
+    assert all(name.startswith(("movement", "generator.speech_encoder")) for name in moved)
+    assert [set(value) for value in values] == [{"speech"}] * 30
+    assert values[-1]["speech"] < 0.5 * values[0]["speech"]
+
+
+def test_movement_is_told_whatever_the_speaker_looks_like_and_a_still_has_none():
+    clips = torch.from_numpy(ToySpeech(2).crops([0, 1])).float() / 255
+    dark = clips * 0.5 + torch.rand(2, 1, 96, 96)
+    movement = torch.zeros(2, 8, MOVEMENTS)
+    assert losses.movement_loss(clips, movement).item() == pytest.approx(1, abs=0.01)
+    assert losses.movement_loss(dark, movement).item() == pytest.approx(1, abs=0.01)
+    assert losses.movement_loss(clips[:, :1].expand(-1, 8, -1, -1), movement) == 0
+    loud = clips[:, :, 48, 48, None].expand(-1, -1, MOVEMENTS)  # every square opens as one
+    told = (loud - loud.mean(1, True)) / (loud - loud.mean(1, True)).std()
+    assert losses.movement_loss(clips, told + 3).item() == pytest.approx(0, abs=1e-6)
+    assert losses.movement_loss(dark, told + 3).item() == pytest.approx(0, abs=1e-3)
+
+
+def test_before_the_discriminators_join_only_the_drawn_frames_count():
+    networks, optimisers, batch, training = parts(drawn_frames=2, adversarial_start=1)
+    assert batch["drawn"].shape == (8, 2)
+    assert all(len(set(row)) == 2 for row in batch["drawn"].tolist())
+    still = batch["real"][:, :1]  # what an untrained network makes
+    chosen = torch.stack([clip[row] for clip, row in
+                          zip(batch["real"], batch["drawn"], strict=True)])  # fmt: skip
+    terms = update(networks, optimisers, batch, training, 0)
+    torch.testing.assert_close(terms["reconstruction"], (chosen - still).abs().mean())
+    assert set(terms) == {"total", "reconstruction"}
+    networks, optimisers, batch, training = parts(drawn_frames=2, adversarial_start=1)
+    terms = update(networks, optimisers, batch, training, 1)
+    torch.testing.assert_close(terms["reconstruction"], (batch["real"] - still).abs().mean())
+    assert {"image", "sequence"} < set(terms)
 
 
 def test_discriminators_learn_at_their_own_rates_and_the_cosine_ends_at_zero():
     networks, optimisers, batch, training = parts(cosine=True)
     update(networks, optimisers, batch, training, 0)
     rates = {name: optimiser.param_groups[0]["lr"] for name, optimiser in optimisers.items()}
-    assert rates == {"generator": 5e-3, "image": 5e-3, "sequence": 1e-3}
+    assert rates == {"generator": 5e-3, "image": 5e-3, "movement": 5e-3, "sequence": 1e-3}
     update(networks, optimisers, batch, training, training.steps)
     assert all(optimiser.param_groups[0]["lr"] == 0 for optimiser in optimisers.values())
 
 
 def test_a_batch_is_a_stretch_of_each_clip_with_the_sound_around_it():
     data, training = ToySpeech(40), split_settings({**SETTINGS, "frames": 7})[1]
-    batch = read_batch(data, training, 3, 1, CPU)
-    again = read_batch(data, training, 3, 1, CPU)
+    batch = read(data, training, 3, 1)
+    again = read(data, training, 3, 1)
     assert all(torch.equal(batch[name], again[name]) for name in ("real", "speech", "sampled"))
     assert batch["real"].shape == (8, 7, 96, 96)
     assert batch["speech"].shape == (8, 7, 80, 16)
     assert batch["sampled"].shape == (8, 2)
     assert batch["rotations"] is None
-    whole = read_batch(data, LamTraining(**{**vars(training), "frames": 75}), 3, 1, CPU)
+    whole = read(data, LamTraining(**{**vars(training), "frames": 75}), 3, 1)
     assert whole["real"].shape == (8, 8, 96, 96)
     starts = [
         next(s for s in (0, 1) if torch.equal(part, clip[s : s + 7]))
@@ -247,7 +304,7 @@ def test_rotations_are_relative_to_the_frame_that_drives():
     about[:, :, 2, 2] = 1
     about[..., 0, 0] = about[..., 1, 1] = np.cos(angle)
     about[..., 0, 1], about[..., 1, 0] = -np.sin(angle), np.sin(angle)
-    turned = read_batch(data, training, 3, 1, CPU, about)["rotations"]
+    turned = read(data, training, 3, 1, about)["rotations"]
     assert turned.shape == (8, 7, 3, 3)
     # evenly turned, so that the same is true wherever the stretch starts
     expected = torch.from_numpy(about[0, :7]).float().expand(8, -1, -1, -1)
@@ -298,6 +355,11 @@ def test_perfect_clips_measure_as_perfect():
     assert values["psnr"] > 100
     assert values["movement"] == pytest.approx(1)
     assert values["in_sync"] == 1
+    assert values["gain_low"] < values["gain"] < values["gain_high"]
+    assert values["gain"] == pytest.approx(1 - values["movement_other_sound"])
+    assert values["motion"] == values["real_motion"] > 0
+    with pytest.raises(ValueError, match="two are needed"):
+        measure(make, held_out, 1)
     assert values["movement_other_sound"] < 0.9
 
 

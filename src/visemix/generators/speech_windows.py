@@ -9,7 +9,8 @@ Column c of a spectrogram describes the 50 ms around sample 200 c, and video fra
 sample 640 i, that is at column 3.2 i.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from scipy.signal import get_window, lfilter
@@ -21,6 +22,7 @@ LOWEST, HIGHEST = 55.0, 7600.0  # Hz
 MIN_DB, REFERENCE_DB, RANGE = -100.0, 20.0, 4.0
 COLUMNS_PER_SECOND = SAMPLE_RATE // HOP
 WINDOW = 16  # columns: 200 ms, the length of five frames
+KEPT = 4096  # spectrograms, of 30 kB for 29 frames
 
 
 def mel_spectrogram(sound: np.ndarray) -> np.ndarray:
@@ -43,6 +45,19 @@ def mel_spectrogram(sound: np.ndarray) -> np.ndarray:
     level = 20 * np.log10(np.maximum(magnitude @ _MEL_BANDS, 10 ** (MIN_DB / 20))) - REFERENCE_DB
     scaled = np.clip(2 * RANGE * (level - MIN_DB) / -MIN_DB - RANGE, -RANGE, RANGE)
     return np.ascontiguousarray(np.swapaxes(scaled, -1, -2), np.float32)
+
+
+def spectra_of(data) -> Callable[[int], np.ndarray]:
+    """The function that gives the mel spectrogram (80, columns) of a row of paired clips.
+
+    It remembers thousands: a training reads every clip many times.
+    """
+
+    @lru_cache(maxsize=KEPT)
+    def spectrum(row: int) -> np.ndarray:
+        return mel_spectrogram(data.sounds([row])[0])
+
+    return spectrum
 
 
 def windows(mel: np.ndarray, first_frames: Sequence[int] | np.ndarray) -> np.ndarray:

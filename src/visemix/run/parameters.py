@@ -138,6 +138,7 @@ class Lam(Section):
     speech_channels: PositiveInt
     speech_layers: PositiveInt
     discriminator_channels: PositiveInt
+    warp: bool
     steps: PositiveInt
     batch_size: PositiveInt
     frames: PositiveInt
@@ -149,6 +150,8 @@ class Lam(Section):
     reconstruction_weight: Annotated[float, Field(ge=0)]
     image_weight: Annotated[float, Field(ge=0)]
     sequence_weight: Annotated[float, Field(ge=0)]
+    speech_steps: Annotated[int, Field(ge=0)]
+    drawn_frames: PositiveInt | None
     adversarial_start: Annotated[int, Field(ge=0)]
     visual_weight: Annotated[float, Field(ge=0)]
     logits_weight: Annotated[float, Field(ge=0)]

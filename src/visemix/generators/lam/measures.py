@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from visemix.evaluation.generator_measures import mean_measure
+from visemix.generators.checks import mouth_motion
 from visemix.generators.paired_clips import PairedClips
 
 MAX_LAG = 5  # frames: how far a movement is moved to see where it fits best
@@ -22,14 +24,18 @@ def measure(
 ) -> dict[str, float]:
     """PSNR, SSIM and synchrony of the clips that make(first frames, sounds) gives.
 
-    `clips` rows of held_out, spread evenly; all where there are no more. Returns
+    `clips` rows of held_out, spread evenly; all where there are no more. Raises ValueError for
+    fewer than two, since each is made with another one's sound as well. Returns
 
     * n: number of clips;
     * psnr (dB), ssim: means over clips of torchmetrics' values, grey levels in 0..255;
     * still_psnr, still_ssim: of the first frame repeated, which has to be beaten;
     * movement: mean over clips of `movement_correlation`, 0 for a still;
     * in_sync: share of clips whose movement fits best within one frame of where it should be;
-    * movement_other_sound: as movement, with the next clip's sound in place of the clip's own.
+    * movement_other_sound: as movement, with the next clip's sound in place of the clip's own;
+    * gain: mean over clips of what the own sound adds to movement, movement - movement_other_sound,
+      and its 95% bootstrap interval, gain_low to gain_high;
+    * motion, real_motion: means over clips of checks.mouth_motion, made and real.
     """
     from torchmetrics.functional.image import (
         peak_signal_noise_ratio,
@@ -38,6 +44,8 @@ def measure(
 
     rows = np.unique(np.linspace(0, len(held_out) - 1, min(clips, len(held_out))).round())
     rows = rows.astype(np.int64)
+    if len(rows) < 2:
+        raise ValueError(f"{len(rows)} held-out clips can be measured; two are needed at least")
     values = []
     for at in range(0, len(rows), batch_size):
         chosen = rows[at : at + batch_size]
@@ -61,10 +69,14 @@ def measure(
                     "movement": lags[MAX_LAG],
                     "in_sync": lags.any() and abs(int(lags.argmax()) - MAX_LAG) <= 1,
                     "movement_other_sound": movement_correlation(clip, wrong)[MAX_LAG],
+                    "motion": mouth_motion(own),
+                    "real_motion": mouth_motion(clip),
                 }
             )
     means = {name: float(np.mean([float(v[name]) for v in values])) for name in values[0]}
-    return {"n": len(values), **means}
+    gain = mean_measure([v["movement"] - v["movement_other_sound"] for v in values])
+    gains = {"gain": gain["value"], "gain_low": gain["low"], "gain_high": gain["high"]}
+    return {"n": len(values), **means, **gains}
 
 
 def movement_correlation(real: np.ndarray, made: np.ndarray) -> np.ndarray:

@@ -1,10 +1,9 @@
-"""LAM, the speech-driven lip animation network of SynthVSR, and its two discriminators.
+"""LAM, the speech-driven lip animation network of SynthVSR; its critics: see discriminators.
 
 Paper: Liu et al., "SynthVSR: scaling up visual speech recognition with synthetic supervision" (CVPR
 2023), section 3.2. A picture code z_i (2D convolutions on the first frame), a speech code z_s (1D
 convolutions on 200 ms of sound a frame, then GRUs) and a rotation code z_r together modulate the
 convolutions of the decoder, which starts from the penultimate features of the picture's encoder.
-The discriminator of frames sees a frame beside the first one, that of sequences the whole clip.
 
 The layers are in a supplement that we could not read. Our readings:
 
@@ -12,8 +11,11 @@ The layers are in a supplement that we could not read. Our readings:
 * modulated convolutions as in StyleGAN2 (Karras et al., arXiv 1912.04958, section 2.2), with its
   sum of grey images over the scales, without its noise: nothing is drawn at random;
 * that sum starts from the first frame, and the picture's features are added at every scale as in
-  the earlier network of the same group (Vougioukas et al., arXiv 1906.06337). The grey layers start
-  at zero: untrained, the network repeats the first frame, the control that it has to beat.
+  the earlier network of the same group (Vougioukas et al., arXiv 1906.06337). The output layers
+  start at zero: untrained, the network repeats the first frame, the control that it has to beat.
+
+`LamConfig.warp` is our addition: the decoder then says for every pixel from where in the first
+frame it comes as well, so that lips need not be drawn anew to be moved.
 
 Pictures are grey levels in [-1, 1], 96 x 96.
 """
@@ -27,6 +29,7 @@ from torch import nn
 
 SIDE = 96
 COARSEST = 6  # px, side of the features that the decoder starts from
+SHIFT = 4  # px by which an output of 1 moves a pixel
 SLOPE = 0.2  # of leaky rectifiers
 GAIN = 2**0.5 / (1 + SLOPE**2) ** 0.5  # keeps the variance through them
 
@@ -42,6 +45,7 @@ class LamConfig:
         speech_channels: of the first 1D convolution; doubled once.
         speech_layers: of the GRU.
         discriminator_channels: of the first layer of both discriminators; doubled by layer.
+        warp: whether the first frame's pixels are moved before the change is added to them.
     """
 
     channels: tuple[int, ...] = (512, 512, 256, 128, 64)
@@ -51,13 +55,14 @@ class LamConfig:
     speech_channels: int = 128
     speech_layers: int = 2
     discriminator_channels: int = 64
+    warp: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(self.channels))
         if not 1 <= len(self.channels) <= 5:
             raise ValueError(f"channels is {self.channels}; give one to five numbers")
         for name, value in asdict(self).items():
-            if min(value if isinstance(value, tuple) else (value,)) < 1:
+            if name != "warp" and min(value if isinstance(value, tuple) else (value,)) < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
 
     @property
@@ -69,8 +74,9 @@ class LamConfig:
 class Lam(nn.Module):
     """First frames, windows of sound and head rotations -> clips (B, T, 96, 96).
 
-    forward(first (B, 96, 96), windows (B, T, 80, 16), rotations (B, T, 3, 3) or None): rotations
-    are relative to the first frame; None is a head that stays as it is (section 4.1).
+    forward(first (B, 96, 96), windows (B, T, 80, 16), rotations (B, T, 3, 3) or None, drawn (B, K)
+    or None): rotations are relative to the first frame; None is a head that stays as it is (section
+    4.1). `drawn` are the positions of the frames that are wanted, of K instead of T.
     """
 
     def __init__(self, config: LamConfig):
@@ -81,10 +87,14 @@ class Lam(nn.Module):
             config.speech_channels, config.speech_code, config.speech_layers
         )
         self.rotation_encoder = nn.Linear(9, config.rotation_code)
-        self.decoder = Decoder(config.channels, config.codes)
+        self.decoder = Decoder(config.channels, config.codes, 3 if config.warp else 1)
 
     def forward(
-        self, first: torch.Tensor, windows: torch.Tensor, rotations: torch.Tensor | None = None
+        self,
+        first: torch.Tensor,
+        windows: torch.Tensor,
+        rotations: torch.Tensor | None = None,
+        drawn: torch.Tensor | None = None,
     ) -> torch.Tensor:
         batch, frames = windows.shape[:2]
         image, features = self.image_encoder(first[:, None])  # (B, z_i), [(B, C, h, h)]
@@ -92,13 +102,40 @@ class Lam(nn.Module):
         turned = windows.new_zeros(batch, frames, 9)
         if rotations is not None:
             turned = (rotations - torch.eye(3, device=windows.device)).flatten(2)
-        rotation = self.rotation_encoder(turned)  # (B, T, z_r)
-        codes = torch.cat((image[:, None].expand(-1, frames, -1), speech, rotation), 2)
+        moving = torch.cat((speech, self.rotation_encoder(turned)), 2)  # (B, T, z_s + z_r)
+        if drawn is not None:
+            moving, frames = select_frames(moving, drawn), drawn.shape[1]
+        codes = torch.cat((image[:, None].expand(-1, frames, -1), moving), 2)
         features = [f.repeat_interleave(frames, 0) for f in features]  # (B T, C, h, h)
-        change = self.decoder(features, codes.flatten(0, 1))  # (B T, 1, h, h)
+        change = self.decoder(features, codes.flatten(0, 1))  # (B T, 1 or 3, h, h)
         if change.shape[-1] != SIDE:
             change = _scaled(change, SIDE)
-        return first[:, None] + change.view(batch, frames, SIDE, SIDE)
+        pictures = first.repeat_interleave(frames, 0)
+        if self.config.warp:
+            pictures = warp(pictures, change[:, 1:] * SHIFT)
+        return (pictures + change[:, 0]).view(batch, frames, SIDE, SIDE)
+
+
+def select_frames(clips: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """(B, K, ...) of (B, T, ...): the frames at positions (B, K) of each clip."""
+    return clips[torch.arange(len(clips), device=clips.device)[:, None], positions]
+
+
+def warp(pictures: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
+    """Pictures (N, H, W) whose pixel (x, y) is that at (x, y) + shifts (N, 2, H, W), px; bilinear.
+
+    Beyond its edge a picture goes on as there. Not grid_sample, whose gradient is not
+    deterministic on CUDA.
+    """
+    height, width = pictures.shape[1:]
+    x = torch.arange(width, device=pictures.device) + shifts[:, 0]
+    y = torch.arange(height, device=pictures.device)[:, None] + shifts[:, 1]
+    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    left, top = x.detach().long().clamp(max=width - 2), y.detach().long().clamp(max=height - 2)
+    right, down = x - left, y - top  # shares of the right and of the lower neighbour
+    flat, corner = pictures.flatten(1), (top * width + left).flatten(1)
+    a, b, c, d = (flat.gather(1, corner + step).view_as(x) for step in (0, 1, width, width + 1))
+    return torch.lerp(torch.lerp(a, b, right), torch.lerp(c, d, right), down)
 
 
 class ImageEncoder(nn.Module):
@@ -113,12 +150,12 @@ class ImageEncoder(nn.Module):
             nn.Conv2d(wide, narrow, 4, 2, 1) for wide, narrow in pairwise(finest_first)
         )
         self.code = nn.Linear(channels[0] * COARSEST**2, code)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        features = [_active(self.stem(x))]
+        features = [active(self.stem(x))]
         for layer in self.down:
-            features.append(_active(layer(features[-1])))
+            features.append(active(layer(features[-1])))
         return self.code(features[-1].flatten(1)), features[::-1]
 
 
@@ -129,55 +166,54 @@ class SpeechEncoder(nn.Module):
         super().__init__()
         self.convolutions = nn.ModuleList(
             [
-                nn.Conv1d(80, channels, 3, 1, 1),  # 16 columns
-                nn.Conv1d(channels, channels, 4, 2, 1),  # 8
-                nn.Conv1d(channels, 2 * channels, 4, 2, 1),  # 4
-                nn.Conv1d(2 * channels, 2 * channels, 4),  # 1
+                nn.Conv1d(80, channels, 4, 2, 1),  # 8 columns of 16
+                nn.Conv1d(channels, channels, 4, 2, 1),  # 4
+                nn.Conv1d(channels, 2 * channels, 4),  # 1
             ]
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(c.out_channels) for c in self.convolutions)
         self.gru = nn.GRU(2 * channels, code, layers, batch_first=True)
         self.size = nn.LayerNorm(code)  # a GRU's states start small: as large as the other codes
-        _initialise(self)
+        initialise(self)
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         x = windows.flatten(0, 1)  # (B T, 80, 16)
         for layer, norm in zip(self.convolutions, self.norms, strict=True):
-            x = _active(norm(layer(x)))
+            x = active(norm(layer(x)))
         return self.size(self.gru(x.view(*windows.shape[:2], -1))[0])
 
 
 class Decoder(nn.Module):
-    """Features of the first frame and codes (N, codes) -> the change of the picture (N, 1, h, h).
+    """Features of the first frame and codes (N, codes) -> the picture's change (N, outputs, h, h).
 
-    At each scale two modulated convolutions, the picture's features added between them, and a grey
-    image, which is added to the scaled-up sum of the coarser ones.
+    At each scale two modulated convolutions, the picture's features added between them, and an
+    output, which is added to the scaled-up sum of the coarser ones.
     """
 
-    def __init__(self, channels: tuple[int, ...], codes: int):
+    def __init__(self, channels: tuple[int, ...], codes: int, outputs: int):
         super().__init__()
         before = (channels[0], *channels)
         self.first = nn.ModuleList(
             ModulatedConvolution(a, b, 3, codes) for a, b in zip(before, channels, strict=False)
         )
         self.second = nn.ModuleList(ModulatedConvolution(c, c, 3, codes) for c in channels)
-        self.grey = nn.ModuleList(
-            ModulatedConvolution(c, 1, 1, codes, demodulate=False) for c in channels
+        self.out = nn.ModuleList(
+            ModulatedConvolution(c, outputs, 1, codes, demodulate=False) for c in channels
         )
-        for layer in self.grey:
+        for layer in self.out:
             nn.init.zeros_(layer.weight)
 
     def forward(self, features: list[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
         x, total = features[0], 0.0
-        for feature, first, second, grey in zip(
-            features, self.first, self.second, self.grey, strict=True
+        for feature, first, second, out in zip(
+            features, self.first, self.second, self.out, strict=True
         ):
             if feature.shape[-1] != x.shape[-1]:
                 x = _scaled(x, feature.shape[-1])
                 total = _scaled(total, feature.shape[-1])
-            x = (_active(first(x, codes)) + feature) * 0.5**0.5
-            x = _active(second(x, codes))
-            total = total + grey(x, codes)
+            x = (active(first(x, codes)) + feature) * 0.5**0.5
+            x = active(second(x, codes))
+            total = total + out(x, codes)
         return total
 
 
@@ -207,45 +243,8 @@ class ModulatedConvolution(nn.Module):
         return x + self.bias[:, None, None]
 
 
-class ImageDiscriminator(nn.Module):
-    """D_img: frames and their clips' first frames, both (N, 96, 96) -> logits (N,), high: real."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        widths = [2, *(channels << i for i in range(4))]
-        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise(widths))
-        self.out = nn.Linear(widths[-1] * COARSEST**2, 1)
-        _initialise(self)
-
-    def forward(self, frames: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-        x = torch.stack((first, frames), 1)
-        for layer in self.convolutions:
-            x = _active(layer(x))
-        return self.out(x.flatten(1)).squeeze(1)
-
-
-class SequenceDiscriminator(nn.Module):
-    """D_seq: clips (B, T, 96, 96) -> logits (B,), high if real. 3D convolutions, then a GRU."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        widths = [1, *(channels << i for i in range(4))]
-        self.convolutions = nn.ModuleList(
-            nn.Conv3d(a, b, (3, 4, 4), (1, 2, 2), 1) for a, b in pairwise(widths)
-        )
-        self.gru = nn.GRU(widths[-1], widths[-1], batch_first=True)
-        self.out = nn.Linear(widths[-1], 1)
-        _initialise(self)
-
-    def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        x = clips[:, None]  # (B, 1, T, 96, 96)
-        for layer in self.convolutions:
-            x = _active(layer(x))
-        state = self.gru(x.mean((3, 4)).transpose(1, 2))[1]  # (1, B, C)
-        return self.out(state[0]).squeeze(1)
-
-
-def _active(x: torch.Tensor) -> torch.Tensor:
+def active(x: torch.Tensor) -> torch.Tensor:
+    """A leaky rectifier that keeps the variance."""
     return F.leaky_relu(x, SLOPE) * GAIN
 
 
@@ -253,7 +252,7 @@ def _scaled(x: torch.Tensor, side: int) -> torch.Tensor:
     return F.interpolate(x, (side, side), mode="bilinear", align_corners=False)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Weights of unit gain: `_active` brings the rectifier's share."""
     for part in module.modules():
         if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):

@@ -19,7 +19,12 @@ class LamTraining:
         beta1: of Adam (unstated); cosine: the rates fall to 0 at the end instead of staying.
         reconstruction_weight, image_weight, sequence_weight: lambda_rec, lambda_disc of D_img and
             of D_seq.
-        adversarial_start: step at which both discriminators join (the paper names none: 0).
+        adversarial_start: step at which both discriminators and the lip reader join (the paper
+            names none: 0).
+        speech_steps: first steps, in which the speech encoder alone learns, from the movement of
+            coarse pictures of all frames (the paper has none: 0).
+        drawn_frames: before adversarial_start only so many frames of each stretch, drawn at random,
+            are made and compared: the same loss, estimated from fewer frames. None makes all.
         configuration: baseline, V, L or VL: the terms of the VSR perceptual loss that count;
             visual_weight, logits_weight: their weights.
         validate_every: steps between measures on held-out clips; validation_clips: how many of
@@ -40,6 +45,8 @@ class LamTraining:
     image_weight: float = 1.0
     sequence_weight: float = 0.2
     adversarial_start: int = 0
+    speech_steps: int = 0
+    drawn_frames: int | None = None
     configuration: str = "baseline"
     visual_weight: float = 250.0
     logits_weight: float = 10.0
@@ -49,10 +56,11 @@ class LamTraining:
     threads: int = 8
 
     def __post_init__(self):
-        for name in ("steps", "batch_size", "frames", "sampled_frames", "validate_every",
-                     "validation_clips", "threads"):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("steps", "batch_size", "frames", "sampled_frames", "drawn_frames",
+                     "validate_every", "validation_clips", "threads"):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1")
         for name in ("learning_rate", "sequence_learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be positive")

@@ -19,13 +19,15 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from visemix.generators.lam.losses import LipReaderLoss
+from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
+from visemix.generators.lam.losses import MOVEMENTS, LipReaderLoss
 from visemix.generators.lam.measures import measure
-from visemix.generators.lam.model import ImageDiscriminator, Lam, SequenceDiscriminator
+from visemix.generators.lam.model import Lam
 from visemix.generators.lam.settings import LamTraining, split_settings
 from visemix.generators.lam.step import make_optimisers, read_batch, update
 from visemix.generators.lam.weights import WEIGHTS, Animator, write_weights
 from visemix.generators.paired_clips import PairedClips
+from visemix.generators.speech_windows import spectra_of
 from visemix.run.atomic import sha256_bytes, sha256_file, write_json
 from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
@@ -34,8 +36,8 @@ from visemix.training.run_folder import write_history
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
 CODE = ("generators.lam", "generators.speech_windows", "generators.paired_clips", "clips", "models")
-TERMS = ("total", "reconstruction", "image", "sequence", "visual", "logits", "discriminator_image",
-         "discriminator_sequence")  # fmt: skip
+TERMS = ("speech", "total", "reconstruction", "image", "sequence", "visual", "logits",
+         "discriminator_image", "discriminator_sequence")  # fmt: skip
 log = logging.getLogger(__name__)
 
 
@@ -78,7 +80,10 @@ def train(
             "image": ImageDiscriminator(config.discriminator_channels),
             "sequence": SequenceDiscriminator(config.discriminator_channels),
         }
-    ).to(device)
+    )
+    if training.speech_steps:
+        networks["movement"] = nn.Linear(config.speech_code, MOVEMENTS)
+    networks.to(device)
     optimisers = make_optimisers(networks, training)
     vsr = None
     if training.configuration != "baseline":
@@ -101,11 +106,12 @@ def train(
         parts["optimisers"] = {name: o.state_dict() for name, o in optimisers.items()}
         checkpoints.save_checkpoint(_resume_folder(folder), identity, {**state, **parts})
 
+    spectra = spectra_of(data)
     due = checkpoints.Interval(training.checkpoint_seconds)
     steps = range(start, training.steps)
     with checkpoints.stop_requests() as asked_to_stop:
         for step in tqdm(steps, unit="step", disable=not sys.stderr.isatty()):
-            batch = read_batch(data, training, seed, step, device, rotations)
+            batch = read_batch(data, spectra, training, seed, step, device, rotations)
             terms = update(networks, optimisers, batch, training, step, vsr)
             for name, value in terms.items():
                 state["sums"][name] = state["sums"].get(name, 0) + value.detach()

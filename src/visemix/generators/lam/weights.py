@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from visemix.generators.lam.model import Lam, LamConfig
-from visemix.generators.speech_windows import mel_spectrogram, windows
+from visemix.generators.speech_windows import RANGE, mel_spectrogram, windows
 from visemix.run.atomic import atomic_path
 
 WEIGHTS = "weights.safetensors"
@@ -43,8 +43,13 @@ def to_grey(crops: torch.Tensor) -> torch.Tensor:
 
 def speech(sounds: np.ndarray) -> np.ndarray:
     """Windows (B, T, 80, 16) float32, one around each frame, of sounds (B, T * 640)."""
-    frames = np.arange(sounds.shape[1] // 640) - FRAMES_BEFORE
-    return np.stack([windows(mel, frames) for mel in mel_spectrogram(sounds)]) / np.float32(4)
+    frames = np.arange(sounds.shape[1] // 640)
+    return np.stack([around(mel, frames) for mel in mel_spectrogram(sounds)])
+
+
+def around(mel: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Windows (n, 80, 16) in [-1, 1] around frames (n,) of a mel spectrogram (80, columns)."""
+    return windows(mel, frames - FRAMES_BEFORE) / np.float32(RANGE)
 
 
 def write_weights(path: Path, network: Lam, eye_to_mouth: float) -> None:
