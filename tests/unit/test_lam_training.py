@@ -42,9 +42,9 @@ from visemix.training.run_folder import write_weights
 
 SETTINGS = dict(
     channels=(12, 8), image_code=4, speech_code=12, rotation_code=2, speech_channels=12,
-    speech_layers=1, discriminator_channels=2, steps=80, batch_size=8, frames=75, sampled_frames=2,
-    learning_rate=5e-3, sequence_learning_rate=1e-3, beta1=0.9, speech_steps=20, drawn_frames=2,
-    adversarial_start=76, validate_every=40, validation_clips=4, checkpoint_seconds=1000.0,
+    speech_layers=1, discriminator_channels=2, steps=120, batch_size=8, frames=75, sampled_frames=2,
+    learning_rate=1e-2, sequence_learning_rate=1e-3, beta1=0.9, speech_steps=20, drawn_frames=4,
+    adversarial_start=116, validate_every=60, validation_clips=4, checkpoint_seconds=1000.0,
     threads=1,
 )  # fmt: skip
 CPU = torch.device("cpu")
@@ -103,7 +103,7 @@ def test_it_learns_to_open_the_mouth_with_the_sound(finished):
     assert before["n"] == after["n"] == 4
     assert before["psnr"] == pytest.approx(before["still_psnr"])
     assert before["movement"] == 0
-    assert after["psnr"] > before["psnr"] + 1
+    assert after["psnr"] > before["psnr"] + 4
     assert after["movement"] > 0.5
     assert after["movement"] > after["movement_other_sound"] + 0.1  # others open as well
     assert after["still_psnr"] == before["still_psnr"]
@@ -113,7 +113,7 @@ def test_the_folder_holds_what_identifies_the_training(finished):
     folder, summary = finished
     assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(summary))
     history = pd.read_csv(folder / "history.csv")
-    assert history["step"].tolist() == [40, 80]
+    assert history["step"].tolist() == [60, 120]
     assert history["speech"].iloc[0] > 0
     assert history["speech"].iloc[1] == 0
     assert history["image"].iloc[0] == 0
@@ -272,7 +272,7 @@ def test_discriminators_learn_at_their_own_rates_and_the_cosine_ends_at_zero():
     networks, optimisers, batch, training = parts(cosine=True)
     update(networks, optimisers, batch, training, 0)
     rates = {name: optimiser.param_groups[0]["lr"] for name, optimiser in optimisers.items()}
-    assert rates == {"generator": 5e-3, "image": 5e-3, "movement": 5e-3, "sequence": 1e-3}
+    assert rates == {"generator": 1e-2, "image": 1e-2, "movement": 1e-2, "sequence": 1e-3}
     update(networks, optimisers, batch, training, training.steps)
     assert all(optimiser.param_groups[0]["lr"] == 0 for optimiser in optimisers.values())
 
@@ -371,9 +371,9 @@ def test_it_speaks_as_a_generator_of_the_contract(finished, tmp_path):
         broken = tmp_path / "broken.png"
         broken.write_bytes(b"no picture")
         lam.prepare(model, broken)
-    image = np.full((96, 96, 3), 90, np.uint8)
-    portrait = CropPortrait(image, image[..., 0], np.eye(2, 3))
-    sound = ToySpeech(1, frames=9).sounds([0])[0]
+    clip = ToySpeech(1, frames=9)
+    still, sound = clip.crops([0])[0, 0], clip.sounds([0])[0]
+    portrait = CropPortrait(np.repeat(still[..., None], 3, 2), still, np.eye(2, 3))
     for n_frames in (1, 7, 9, 12):
         said = Utterance(sound, "ABOUT", 0.0, 0.1)
         frames = lam.generate(model, portrait, said, n_frames, seed=0)

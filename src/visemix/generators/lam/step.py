@@ -1,4 +1,4 @@
-"""One step of LAM's training: the clips it reads, and what it does to the three networks."""
+"""One step of LAM's training: the clips it reads, and what it does to the networks."""
 
 import math
 from collections.abc import Callable
