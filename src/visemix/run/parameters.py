@@ -164,6 +164,9 @@ class Wav2Lip(Section):
     expert_width: PositiveInt
     critic_width: PositiveInt
     hidden_from: Annotated[int, Field(ge=0, le=48, multiple_of=4)]
+    draw_change: bool
+    expert_audio: bool
+    expert_subtract_mean_frame: bool
     expert_steps: PositiveInt
     expert_batch_size: Annotated[int, Field(ge=2)]
     expert_learning_rate: Annotated[float, Field(gt=0)]

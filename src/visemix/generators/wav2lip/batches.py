@@ -106,13 +106,18 @@ def to_pictures(crops: np.ndarray, config: Wav2LipConfig, device) -> torch.Tenso
     return F.avg_pool2d(pictures.flatten(0, -3), factor).unflatten(0, crops.shape[:-2])
 
 
-def to_crops(pictures: torch.Tensor, side: int) -> np.ndarray:
-    """Pictures (n, S, S) in [0, 1] to crops (n, side, side) uint8."""
-    if pictures.shape[-1] != side:
-        pictures = F.interpolate(
-            pictures[:, None], (side, side), mode="bicubic", align_corners=False
-        )[:, 0]
-    return (pictures * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+def to_crops(drawn: torch.Tensor, still: np.ndarray, config: Wav2LipConfig) -> np.ndarray:
+    """Pictures (n, S, S) in [0, 1], drawn from a still (96, 96) uint8, to crops (n, 96, 96) uint8.
+
+    Pictures of 96 px are the crops. Of smaller ones the difference to the still, scaled up, is
+    added to the still, which so keeps what is finer than the networks see.
+    """
+    side = len(still)
+    if config.size != side:
+        change = drawn - to_pictures(still[None], config, drawn.device)
+        change = F.interpolate(change[:, None], (side, side), mode="bicubic", align_corners=False)
+        drawn = torch.from_numpy(still).to(drawn.device) / 255 + change[:, 0]
+    return (drawn * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
 def rows_of(seed: int, step: int, purpose: int, n: int, batch_size: int):

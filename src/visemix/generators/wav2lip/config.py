@@ -21,6 +21,12 @@ class Wav2LipConfig:
         hidden_from: first row of a 96 px crop that is hidden from the generator. 48 is the lower
             half, our reading of the paper's lower half of a face. Expert and discriminator look at
             the 48 rows from there on.
+        draw_change: let the generator draw the change to the reference crop, so that untrained it
+            draws about that crop; published: the crop itself. Few steps need it (our choice).
+        expert_audio: let the generator hear with the expert's audio encoder, which stays as it is;
+            published: with one of its own, learnt from nothing. Few clips need it (our choice).
+        expert_subtract_mean_frame: show the expert the five frames of a window less their mean:
+            movement, not looks; published: as they are. Few speakers need it (our choice).
         expert_steps, expert_batch_size, expert_learning_rate: training of the expert.
         steps, batch_size, learning_rate: training of the generator; a batch counts windows of 5
             frames.
@@ -40,6 +46,9 @@ class Wav2LipConfig:
     expert_width: int = 32
     critic_width: int = 32
     hidden_from: int = 48
+    draw_change: bool = False
+    expert_audio: bool = False
+    expert_subtract_mean_frame: bool = False
     expert_steps: int = 200000
     expert_batch_size: int = 64
     expert_learning_rate: float = 1e-4
