@@ -300,6 +300,7 @@ def test_parameters_that_cannot_be_are_refused():
     for wrong in (
         {"size": 40}, {"hidden_from": 60}, {"hidden_from": 49, "size": 48}, {"steps": 0},
         {"learning_rate": 0.0}, {"sync_weight": 0.95}, {"sync_weight": -0.1},
+        {"beta1": 1.0},
     ):  # fmt: skip
         with pytest.raises(ValueError, match="must be"):
             Wav2LipConfig(**wrong)

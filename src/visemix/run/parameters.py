@@ -173,6 +173,7 @@ class Wav2Lip(Section):
     steps: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
+    beta1: Annotated[float, Field(ge=0, lt=1)]
     sync_weight: Share
     sync_threshold: Annotated[float, Field(ge=0)]
     gan_weight: Share

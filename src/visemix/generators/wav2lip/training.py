@@ -210,5 +210,5 @@ def held_out_losses(
 
 def _adam(network: torch.nn.Module, config: Wav2LipConfig, adversarial: bool) -> torch.optim.Adam:
     """The published GAN script has betas of its own, the plain one torch's defaults."""
-    betas = (0.5, 0.999) if adversarial else (0.9, 0.999)
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas)
+    beta1 = 0.5 if adversarial else config.beta1
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(beta1, 0.999))
