@@ -37,6 +37,6 @@ if __name__ == "__main__":
     )
     facts = {"generator": generator, "device": device, "threads": threads}
     trained = json.loads((Path(snakemake.input.expert).parent / "expert.json").read_text())
-    facts["sync_expert"] = trained["best"] | {"n": len(paired)}
+    facts["sync_expert"] = trained["shifts"]
     write_json(snakemake.output.measures, found | facts)
     write_png(snakemake.output.sheet, sheet({generator: folders[0]}, folders[1]))

@@ -10,7 +10,7 @@ if __name__ == "__main__":
     lease_gpus(snakemake.resources.gpu)
     # torch reads the lease when it is imported
     from visemix.generators.paired_clips import open_paired
-    from visemix.generators.wav2lip.syncnet import train_syncnet
+    from visemix.generators.wav2lip.expert_training import train_syncnet
 
     data, held_out = (
         open_paired(Path(crops).parent, Path(sounds).parent)

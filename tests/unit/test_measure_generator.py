@@ -191,9 +191,10 @@ def test_the_table_has_a_row_a_measure_and_generator(found, tmp_path):
     text = report.to_markdown(rows, measures, "miniature")
     assert "| PSNR (dB) | higher | one | 28.1 [28.1, 28.1], n = 7 |" in text
     assert "expert" not in text.split("* one")[1]
-    expert = {"sync_expert": {"validation_accuracy": 0.875, "n": 8}}
+    expert = {"sync_expert": {"found": 7, "found_in_others": 1, "n": 8}}
     told = report.to_markdown(rows, {"one": found | expert}, "miniature")
-    assert "in 87.5% of 8 held-out windows (chance 50%)" in told
+    assert "in 87.5% [52.9%, 97.8%] of 8 clips" in told  # Wilson
+    assert "chance, in 12.5% [2.2%, 47.1%] of 8 clips" in told
     assert "* two: 7 of 8 clips made, rejected: 1 x silent sound" in text
 
 

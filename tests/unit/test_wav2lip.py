@@ -1,6 +1,7 @@
 """The networks, losses and schedule of Wav2Lip, and the measure of lip sync."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,6 +99,38 @@ def test_the_generator_sees_nothing_of_the_hidden_half():
     assert (batch.faces[:, :, 1] != batch.truth).any(dim=(1, 2, 3)).all()  # another window
 
 
+def test_a_generator_that_draws_changes_starts_from_the_reference():
+    config = replace(SMALL, draw_change=True)
+    torch.manual_seed(0)
+    generator, faces = Generator(config).eval(), 0.1 + 0.8 * torch.rand(3, 2, 24, 24)
+    mels = torch.randn(3, 1, 80, 16)
+    generator.head[-1].weight.zero_()
+    generator.head[-1].bias.zero_()
+    torch.testing.assert_close(generator(mels, faces)[:, 0], faces[:, 1])
+    generator.head[-1].bias += 1
+    assert (generator(mels, faces)[:, 0] > faces[:, 1]).all()
+
+
+def test_the_audio_encoder_of_the_expert_is_heard_with_and_left_alone():
+    config = replace(SMALL, expert_audio=True)
+    generator = Generator(config).train()
+    encoder = generator.audio_encoder[0]
+    encoder.load_state_dict(SyncNet(config).audio_encoder.state_dict())
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    with torch.enable_grad():
+        generator(torch.randn(3, 1, 80, 16), torch.rand(3, 2, 24, 24)).sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    assert all(parameter.grad is None for parameter in encoder.parameters())
+    assert all(parameter.grad is not None for parameter in generator.decoder.parameters())
+
+
+def test_an_expert_that_sees_movement_does_not_see_looks():
+    expert = SyncNet(replace(SMALL, expert_subtract_mean_frame=True)).eval()
+    windows, looks = torch.rand(3, 5, 12, 24), torch.rand(3, 1, 12, 24)
+    torch.testing.assert_close(expert.see(windows), expert.see(windows + looks))
+    assert not torch.equal(SyncNet(SMALL).eval().see(windows), expert.see(windows + looks))
+
+
 def test_batches_hold_the_frames_and_their_own_sound():
     data, rng = ToyTalkers(6), np.random.default_rng(5)
     rows = np.arange(6)
@@ -156,11 +189,16 @@ def test_two_windows_of_a_clip_are_never_the_same():
 def test_crops_and_pictures():
     crops = np.random.default_rng(0).integers(0, 256, (3, 96, 96), np.uint8)
     full = to_pictures(crops, Wav2LipConfig(), CPU)
-    np.testing.assert_array_equal(to_crops(full, 96), crops)
+    np.testing.assert_array_equal(to_crops(full, crops[0], Wav2LipConfig()), crops)
     small = to_pictures(crops, SMALL, CPU)
     assert small.shape == (3, 24, 24)
     assert float(small[1, 2, 3]) == pytest.approx(crops[1, 8:12, 12:16].mean() / 255, abs=1e-6)
-    assert to_crops(small, 96).shape == (3, 96, 96)
+    # the first was drawn unchanged, the second lighter: what is finer than 24 px stays
+    still = crops[0] // 2
+    drawn = to_pictures(still[None], SMALL, CPU) + torch.tensor([0, 20 / 255])[:, None, None]
+    made = to_crops(drawn, still, SMALL)
+    np.testing.assert_array_equal(made[0], still)
+    np.testing.assert_array_equal(made[1], still + 20)
 
 
 def test_losses_and_their_weights():
@@ -262,6 +300,7 @@ def test_parameters_that_cannot_be_are_refused():
     for wrong in (
         {"size": 40}, {"hidden_from": 60}, {"hidden_from": 49, "size": 48}, {"steps": 0},
         {"learning_rate": 0.0}, {"sync_weight": 0.95}, {"sync_weight": -0.1},
+        {"beta1": 1.0},
     ):  # fmt: skip
         with pytest.raises(ValueError, match="must be"):
             Wav2LipConfig(**wrong)

@@ -15,7 +15,7 @@ from visemix.evaluation import generator_measures as measures
 from visemix.evaluation.resolution import compare_rows
 from visemix.papers.cells import evaluation_folder
 
-VERSION = 1
+VERSION = 2
 STILL, REAL = "the real clip's first frame repeated", "the real clips"
 WHY_VALIDATION = (
     "sounds of the test split reach no generator, and those of the training split were heard by "

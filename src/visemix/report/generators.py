@@ -9,6 +9,7 @@ import pandas as pd
 
 from visemix.clips.shards import open_crops, read_rejects
 from visemix.evaluation.measure_generator import VERSION
+from visemix.evaluation.statistics import wilson_interval
 from visemix.report import figures
 from visemix.report.shown import GENERATORS as TABLE
 from visemix.report.site import HOME, Site, add_picture, write_page
@@ -78,11 +79,17 @@ def expert_told(found: dict) -> str:
     """How well the expert of lip synchrony knows its trade; '' without one."""
     if not (expert := found.get("sync_expert")):
         return ""
+    own, others = (_share_told(expert[key], expert["n"]) for key in ("found", "found_in_others"))
     return (
-        "The expert of lip synchrony tells windows in sync from others in "
-        f"{100 * expert['validation_accuracy']:.1f}% of {expert['n']} held-out windows (chance "
-        "50%); where that is near chance, its offsets and confidences say nothing."
+        "The expert of lip synchrony, given held-out clips whose sound was moved by up to three "
+        f"frames, says by how many within one frame in {own}; with another clip's sound, which is "
+        f"chance, in {others}. Where the two are close, its offsets and confidences say nothing."
     )
+
+
+def _share_told(count: int, n: int) -> str:
+    low, high = wilson_interval(count, n)
+    return f"{count / n:.1%} [{low:.1%}, {high:.1%}] of {n} clips"
 
 
 def to_markdown(rows: pd.DataFrame, measured: dict[str, dict], scale: str) -> str:

@@ -168,12 +168,16 @@ class Wav2Lip(Section):
     expert_width: PositiveInt
     critic_width: PositiveInt
     hidden_from: Annotated[int, Field(ge=0, le=48, multiple_of=4)]
+    draw_change: bool
+    expert_audio: bool
+    expert_subtract_mean_frame: bool
     expert_steps: PositiveInt
     expert_batch_size: Annotated[int, Field(ge=2)]
     expert_learning_rate: Annotated[float, Field(gt=0)]
     steps: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
+    beta1: Annotated[float, Field(ge=0, lt=1)]
     sync_weight: Share
     sync_threshold: Annotated[float, Field(ge=0)]
     gan_weight: Share

@@ -17,7 +17,6 @@ from visemix.generators.wav2lip.config import T, Wav2LipConfig
 # before the frame and 120 ms after it: lips move before they are heard.
 LEAD = 1  # frames
 WINDOWS = 4  # of a clip, in a batch of the expert
-KEPT = 4096  # spectrograms, of 30 kB for 29 frames
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,6 @@ class GeneratorBatch:
     faces: torch.Tensor  # (n, 5, 2, S, S): masked truth and reference
     frame_mels: torch.Tensor  # (n, 5, 1, 80, 16), one for each frame
     mels: torch.Tensor  # (n, 1, 80, 16), of the window, for the expert
-
-
-def spectra_of(data) -> Callable[[int], np.ndarray]:
-    """The function that gives a clip's mel spectrogram (80, columns); it remembers thousands."""
-
-    @lru_cache(maxsize=KEPT)
-    def spectrum(row: int) -> np.ndarray:
-        return mel_spectrogram(data.sounds([row])[0])
-
-    return spectrum
 
 
 def expert_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> ExpertBatch:
@@ -106,13 +95,18 @@ def to_pictures(crops: np.ndarray, config: Wav2LipConfig, device) -> torch.Tenso
     return F.avg_pool2d(pictures.flatten(0, -3), factor).unflatten(0, crops.shape[:-2])
 
 
-def to_crops(pictures: torch.Tensor, side: int) -> np.ndarray:
-    """Pictures (n, S, S) in [0, 1] to crops (n, side, side) uint8."""
-    if pictures.shape[-1] != side:
-        pictures = F.interpolate(
-            pictures[:, None], (side, side), mode="bicubic", align_corners=False
-        )[:, 0]
-    return (pictures * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+def to_crops(drawn: torch.Tensor, still: np.ndarray, config: Wav2LipConfig) -> np.ndarray:
+    """Pictures (n, S, S) in [0, 1], drawn from a still (96, 96) uint8, to crops (n, 96, 96) uint8.
+
+    Pictures of 96 px are the crops. Of smaller ones the difference to the still, scaled up, is
+    added to the still, which so keeps what is finer than the networks see.
+    """
+    side = len(still)
+    if config.size != side:
+        change = drawn - to_pictures(still[None], config, drawn.device)
+        change = F.interpolate(change[:, None], (side, side), mode="bicubic", align_corners=False)
+        drawn = torch.from_numpy(still).to(drawn.device) / 255 + change[:, 0]
+    return (drawn * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
 def rows_of(seed: int, step: int, purpose: int, n: int, batch_size: int):

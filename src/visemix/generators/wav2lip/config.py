@@ -21,9 +21,16 @@ class Wav2LipConfig:
         hidden_from: first row of a 96 px crop that is hidden from the generator. 48 is the lower
             half, our reading of the paper's lower half of a face. Expert and discriminator look at
             the 48 rows from there on.
+        draw_change: let the generator draw the change to the reference crop, so that untrained it
+            draws about that crop; published: the crop itself. Few steps need it (our choice).
+        expert_audio: let the generator hear with the expert's audio encoder, which stays as it is;
+            published: with one of its own, learnt from nothing. Few clips need it (our choice).
+        expert_subtract_mean_frame: show the expert the five frames of a window less their mean:
+            movement, not looks; published: as they are. Few speakers need it (our choice).
         expert_steps, expert_batch_size, expert_learning_rate: training of the expert.
         steps, batch_size, learning_rate: training of the generator; a batch counts windows of 5
             frames.
+        beta1: of the plain variant's Adam; the GAN variant's is 0.5, as in its published script.
         sync_weight: weight of the expert's loss once its mean on held-out clips falls below
             sync_threshold; before, it is 0.
         gan_weight: weight of the quality discriminator's loss in the GAN variant.
@@ -40,12 +47,16 @@ class Wav2LipConfig:
     expert_width: int = 32
     critic_width: int = 32
     hidden_from: int = 48
+    draw_change: bool = False
+    expert_audio: bool = False
+    expert_subtract_mean_frame: bool = False
     expert_steps: int = 200000
     expert_batch_size: int = 64
     expert_learning_rate: float = 1e-4
     steps: int = 200000
     batch_size: int = 16
     learning_rate: float = 1e-4
+    beta1: float = 0.9
     sync_weight: float = 0.03
     sync_threshold: float = 0.75
     gan_weight: float = 0.07
@@ -70,6 +81,8 @@ class Wav2LipConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if min(self.expert_learning_rate, self.learning_rate) <= 0:
             raise ValueError("learning rates must be positive")
+        if not 0 <= self.beta1 < 1:
+            raise ValueError(f"beta1 is {self.beta1}; it must be 0 or more and below 1")
         if not 0 <= self.sync_weight + self.gan_weight < 1 or self.sync_weight < 0:
             raise ValueError("sync_weight and gan_weight must be 0 or more, their sum below 1")
 

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from visemix.generators.wav2lip.config import Wav2LipConfig
+
 
 class ConvBlock(nn.Module):
     """Convolution, batch normalisation, ReLU; with `residual` the input is added before the ReLU.
@@ -44,3 +46,8 @@ def audio_encoder(width: int, out: int, last: int) -> nn.Sequential:
         ConvBlock(8 * w, out, padding=0),  # 1 x 1
         ConvBlock(out, out, 1, padding=0),
     )  # fmt: skip
+
+
+def expert_audio_encoder(config: Wav2LipConfig) -> nn.Sequential:
+    """Mel windows (B, 1, 80, 16) to codes (B, 16 * expert_width, 1, 1)."""
+    return audio_encoder(config.expert_width, 16 * config.expert_width, last=2)

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from visemix.generators.checks import mouth_motion
+from visemix.generators.lam.measures import MAX_LAG, movement_correlation
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip.batches import frame_starts, masked, to_crops, to_pictures
-from visemix.generators.wav2lip.config import CROP
 from visemix.generators.wav2lip.model import Generator
 from visemix.generators.wav2lip.syncnet import SyncNet, sync_confidence
 
@@ -30,7 +30,7 @@ def speak(generator: Generator, still: np.ndarray, sound: np.ndarray, n_frames: 
         generator(part[:, None].to(device), face.expand(len(part), -1, -1, -1))[:, 0]
         for part in mels.split(FRAMES_AT_ONCE)
     ]
-    return to_crops(torch.cat(drawn), CROP)
+    return to_crops(torch.cat(drawn), still, config)
 
 
 def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]:
@@ -41,20 +41,28 @@ def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]
     those of the first frame itself, repeated: a generator below them had better not move.
     sync_confidence and in_sync (share of clips whose offset is at most one frame) are by the
     expert, which also stands in the generator's loss, motion is the mouth's variance over time (see
-    checks.mouth_motion); those of the true clips have the prefix real_. clips: how many were
+    checks.mouth_motion); those of the true clips have the prefix real_. movement is the correlation
+    of the mouth's movement with that of the true clip (see lam.measures.movement_correlation),
+    movement_other_sound the same where the still speaks another clip's sound. clips: how many were
     measured.
     """
     chosen = np.unique(
         np.linspace(0, len(held_out) - 1, min(len(held_out), MEASURED_CLIPS)).round().astype(int)
     )
-    rows = [_measure_clip(generator, expert, held_out, row) for row in chosen]
+    others = np.roll(chosen, len(chosen) // 2)  # neighbours say the same word
+    rows = [
+        _measure_clip(generator, expert, held_out, *r) for r in zip(chosen, others, strict=True)
+    ]
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     return {"clips": len(chosen), **means}
 
 
-def _measure_clip(generator: Generator, expert: SyncNet, held_out, row: int) -> dict[str, float]:
-    crops, sound = held_out.crops(np.array([row]))[0], held_out.sounds(np.array([row]))[0]
+def _measure_clip(
+    generator: Generator, expert: SyncNet, held_out, row: int, other: int
+) -> dict[str, float]:
+    crops, sound = held_out.crops([row])[0], held_out.sounds([row])[0]
     made = speak(generator, crops[0], sound, len(crops))
+    wrong = speak(generator, crops[0], held_out.sounds([other])[0], len(crops))
     values = likeness(made[1:], crops[1:])
     still = likeness(np.broadcast_to(crops[:1], crops[1:].shape), crops[1:])
     values |= {f"still_{name}": value for name, value in still.items()}
@@ -63,6 +71,8 @@ def _measure_clip(generator: Generator, expert: SyncNet, held_out, row: int) -> 
         values[f"{prefix}sync_confidence"] = confidence
         values[f"{prefix}in_sync"] = abs(offset) <= 1
         values[f"{prefix}motion"] = mouth_motion(shown)
+    values["movement"] = movement_correlation(crops, made)[MAX_LAG]
+    values["movement_other_sound"] = movement_correlation(crops, wrong)[MAX_LAG]
     return values
 
 

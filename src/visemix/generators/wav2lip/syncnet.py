@@ -5,9 +5,6 @@ of time", ACCV-W 2016) with residual layers, trained with a binary cross-entropy
 the two codes. It is trained before the generator, on real clips alone, and then left as it is.
 """
 
-import json
-import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +14,14 @@ from torch import nn
 
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import (
-    WINDOWS,
-    ExpertBatch,
-    expert_batch,
-    rows_of,
-    spectra_of,
-    to_pictures,
-)
+from visemix.generators.wav2lip.batches import ExpertBatch, to_pictures
 from visemix.generators.wav2lip.config import T, Wav2LipConfig
-from visemix.generators.wav2lip.layers import ConvBlock, audio_encoder, residuals
-from visemix.run.atomic import sha256_file, write_json
-from visemix.training import checkpoints
+from visemix.generators.wav2lip.layers import ConvBlock, expert_audio_encoder, residuals
 
-WEIGHTS, HISTORY, SUMMARY = "expert.safetensors", "expert.csv", "expert.json"
+WEIGHTS = "expert.safetensors"
 MAX_OFFSET = 15  # frames, as in Chung & Zisserman
 MIN_WINDOWS = 10  # that a distance at the largest offset is the mean of
 FACE_RESIDUALS = (2, 3, 2, 2, 0)  # by level
-_TRAINING, _VALIDATION = 1, 2  # streams of random numbers
 
 
 class SyncNet(nn.Module):
@@ -59,7 +46,8 @@ class SyncNet(nn.Module):
             inside = outside
         layers += [ConvBlock(inside, out, padding=0), ConvBlock(out, out, 1, padding=0)]
         self.face_encoder = nn.Sequential(*layers)
-        self.audio_encoder = audio_encoder(width, out, last=2)
+        self.audio_encoder = expert_audio_encoder(config)
+        self.to(memory_format=torch.channels_last)  # a quarter less time on CPU
 
     def forward(self, mels: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """mels (n, 1, 80, 16), faces (n, 5, S/2, S) in [0, 1] -> cosines (n,) in [0, 1]."""
@@ -77,6 +65,8 @@ class SyncNet(nn.Module):
 
     def see(self, faces: torch.Tensor) -> torch.Tensor:
         """Unit codes (n, 16 * expert_width) of five frames each; none is negative."""
+        if self.config.expert_subtract_mean_frame:
+            faces = faces - faces.mean(1, keepdim=True)
         return F.normalize(self.face_encoder(faces).flatten(1))
 
 
@@ -103,74 +93,6 @@ def sync_loss(cosines: torch.Tensor, in_sync: torch.Tensor) -> torch.Tensor:
     if not torch.isfinite(cosines).all():  # torch's loss would stop the process on a GPU
         raise FloatingPointError("the expert's cosines are not finite; lower the learning rate")
     return F.binary_cross_entropy(cosines.clamp(0, 1), in_sync)
-
-
-def train_syncnet(
-    data, held_out, settings: dict, folder: str | Path, seed: int, device: str = "cpu"
-) -> dict:
-    """Train the expert on PairedClips; write expert.safetensors, .csv and last .json to `folder`.
-
-    The weights of the lowest loss on held_out are kept. An expert of the same data, settings, seed
-    and code that is there already is kept too. settings: fields of Wav2LipConfig. Raises as
-    `resumable.run_steps`. Returns what expert.json holds: identity, settings, digests, seconds,
-    and loss and accuracy on held_out at the best step (a cosine above 0.5 says: in sync; own and
-    other sounds count half each).
-    """
-    began, folder, device = time.monotonic(), Path(folder), torch.device(device)
-    config = Wav2LipConfig(**settings)
-    resumable.prepare_torch(config, device)
-    digests = {"training": data.digests, "held_out": held_out.digests}
-    identity = resumable.identity_of("expert", config, seed, device, digests)
-    if (folder / SUMMARY).is_file():
-        found = json.loads((folder / SUMMARY).read_text())
-        if found["identity"] == identity:
-            return found
-    spectra, held_out_spectra = spectra_of(data), spectra_of(held_out)
-    torch.manual_seed(seed)
-    model = SyncNet(config).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.expert_learning_rate)
-
-    def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
-        clips = max(1, config.expert_batch_size // WINDOWS)
-        rows, rng = rows_of(seed, number, _TRAINING, len(data), clips)
-        batch = expert_batch(data, spectra, rows, rng, config, device)
-        model.train()
-        loss = expert_loss(model.compare(batch))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        return {"loss": loss}
-
-    def validate(number: int, notes: dict) -> dict[str, float]:
-        row = _validate(model, held_out, held_out_spectra, seed, device)
-        if "best" not in notes or row["validation_loss"] < notes["best"]["validation_loss"]:
-            weights = {name: value.clone() for name, value in model.state_dict().items()}
-            notes["best"] = {"step": number, **row, "model": weights}
-        return row
-
-    resume = folder / "expert.resume"
-    parts = {"model": model, "optimiser": optimiser}
-    state = resumable.run_steps(
-        parts, step, validate, config.expert_steps, resume, identity, config, device
-    )
-    best = state["notes"]["best"]
-    model.load_state_dict(best.pop("model"))
-    resumable.write_weights(folder / WEIGHTS, model, config, identity)
-    resumable.write_history(folder / HISTORY, state["history"])
-    summary = {
-        "version": 1,
-        "identity": identity,
-        "seed": seed,
-        "settings": asdict(config),
-        "digests": {**digests, "weights": sha256_file(folder / WEIGHTS)},
-        "best": best,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "resumed_at_step": state["resumed_at_step"],
-        "seconds": round(time.monotonic() - began, 3),
-    }
-    write_json(folder / SUMMARY, summary)
-    checkpoints.remove_checkpoint(resume)
-    return summary
 
 
 def load_syncnet(folder: str | Path, device: str = "cpu") -> SyncNet:
@@ -219,21 +141,3 @@ def sync_distances(
     reach = min(MAX_OFFSET, count - MIN_WINDOWS)
     offsets = np.arange(-reach, reach + 1)
     return offsets, np.array([np.diagonal(between, offset).mean() for offset in offsets])
-
-
-@torch.inference_mode()
-def _validate(
-    model: SyncNet, held_out, spectra, seed: int, device: torch.device
-) -> dict[str, float]:
-    """Loss and accuracy over four windows of each held-out clip."""
-    model.eval()
-    sums, size = {"loss": 0.0, "accuracy": 0.0}, max(1, model.config.expert_batch_size // WINDOWS)
-    for number, start in enumerate(range(0, len(held_out), size)):
-        rows = np.arange(start, min(start + size, len(held_out)))
-        rng = np.random.default_rng([seed, _VALIDATION, number])
-        cosines = model.compare(expert_batch(held_out, spectra, rows, rng, model.config, device))
-        own, other = _own_and_other(cosines)
-        right = ((own > 0.5).double().mean() + (other <= 0.5).double().mean()) / 2
-        sums["loss"] += float(expert_loss(cosines)) * len(rows)
-        sums["accuracy"] += float(right) * len(rows)
-    return {f"validation_{name}": total / len(held_out) for name, total in sums.items()}

@@ -15,14 +15,10 @@ import torch.nn.functional as F
 from visemix.generators.wav2lip import resumable
 from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of, spectra_of
 from visemix.generators.wav2lip.config import Wav2LipConfig
+from visemix.generators.wav2lip.expert_training import train_syncnet
 from visemix.generators.wav2lip.measures import measure
 from visemix.generators.wav2lip.model import Critic, Generator
-from visemix.generators.wav2lip.syncnet import (
-    SyncNet,
-    load_syncnet,
-    sync_loss,
-    train_syncnet,
-)
+from visemix.generators.wav2lip.syncnet import SyncNet, load_syncnet, sync_loss
 from visemix.run.atomic import sha256_file, write_json
 from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
@@ -62,6 +58,8 @@ def train(
     spectra, held_out_spectra = spectra_of(data), spectra_of(held_out)
     torch.manual_seed(seed)
     generator = Generator(config).to(device)
+    if config.expert_audio:
+        generator.audio_encoder[0].load_state_dict(expert.audio_encoder.state_dict())
     parts = {"generator": generator, "optimiser": _adam(generator, config, adversarial)}
     if adversarial:
         critic = Critic(config).to(device)
@@ -212,5 +210,5 @@ def held_out_losses(
 
 def _adam(network: torch.nn.Module, config: Wav2LipConfig, adversarial: bool) -> torch.optim.Adam:
     """The published GAN script has betas of its own, the plain one torch's defaults."""
-    betas = (0.5, 0.999) if adversarial else (0.9, 0.999)
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=betas)
+    beta1 = 0.5 if adversarial else config.beta1
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(beta1, 0.999))
