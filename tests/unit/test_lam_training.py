@@ -21,7 +21,6 @@ from visemix.generators.crop_space import CropPortrait
 from visemix.generators.lam import losses
 from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
 from visemix.generators.lam.losses import CONFIGURATIONS, MOVEMENTS, LipReaderLoss
-from visemix.generators.lam.measures import MAX_LAG, measure, movement_correlation
 from visemix.generators.lam.model import Lam
 from visemix.generators.lam.settings import LamTraining, split_settings
 from visemix.generators.lam.step import (
@@ -33,6 +32,7 @@ from visemix.generators.lam.step import (
 )
 from visemix.generators.lam.training import train
 from visemix.generators.lam.weights import load_weights
+from visemix.generators.measures import MAX_LAG, measure, movement_correlation
 from visemix.generators.speech_windows import spectra_of
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser

@@ -11,13 +11,12 @@ from tests.conftest import REPOSITORY
 from threadpoolctl import threadpool_limits
 from toy_talkers import FRAMES, ToyTalkers
 
-from visemix.generators.speech_windows import mel_spectrogram
+from visemix.generators.speech_windows import mel_spectrogram, spectra_of
 from visemix.generators.wav2lip.batches import (
     LEAD,
     expert_batch,
     generator_batch,
     masked,
-    spectra_of,
     to_crops,
     to_pictures,
     two_starts,

@@ -19,7 +19,7 @@ from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.renderer import WEIGHTS, Renderer, write_weights
 from visemix.generators.aniportrait_small.settings import split_settings
 from visemix.generators.aniportrait_small.unet import UNet
-from visemix.generators.lam.measures import measure
+from visemix.generators.measures import measure
 from visemix.generators.paired_clips import PairedClips
 from visemix.generators.sound_to_visemes import build_codebook
 from visemix.generators.wav2lip.resumable import prepare_torch, run_steps, write_history
@@ -29,7 +29,7 @@ from visemix.training import checkpoints
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
 CODE = ("generators.aniportrait_small", "generators.sound_to_visemes", "generators.paired_clips",
-        "generators.wav2lip.resumable", "generators.lam.measures", "heads", "clips")  # fmt: skip
+        "generators.wav2lip.resumable", "generators.measures", "heads", "clips")  # fmt: skip
 
 
 def train(
@@ -43,7 +43,7 @@ def train(
     """Train on the clips of `data` and write weights.safetensors, history.csv, generator.json.
 
     Args:
-        held_out: clips of other speakers, to measure (see lam.measures) before and after.
+        held_out: clips of other speakers, to measure (see generators.measures) before and after.
         settings: the section generators.aniportrait of params.yaml, and threads (see settings).
 
     Returns the content of generator.json. Raises SystemExit with status 75 after SIGTERM or

@@ -21,11 +21,11 @@ from tqdm import tqdm
 
 from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
 from visemix.generators.lam.losses import MOVEMENTS, LipReaderLoss
-from visemix.generators.lam.measures import measure
 from visemix.generators.lam.model import Lam
 from visemix.generators.lam.settings import LamTraining, split_settings
 from visemix.generators.lam.step import make_optimisers, read_batch, update
 from visemix.generators.lam.weights import WEIGHTS, Animator, write_weights
+from visemix.generators.measures import measure
 from visemix.generators.paired_clips import PairedClips
 from visemix.generators.speech_windows import spectra_of
 from visemix.run.atomic import sha256_bytes, sha256_file, write_json
@@ -35,7 +35,8 @@ from visemix.training.run_folder import WEIGHTS as READER
 from visemix.training.run_folder import write_history
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
-CODE = ("generators.lam", "generators.speech_windows", "generators.paired_clips", "clips", "models")
+CODE = ("generators.lam", "generators.measures", "generators.speech_windows",
+        "generators.paired_clips", "clips", "models")  # fmt: skip
 TERMS = ("speech", "total", "reconstruction", "image", "sequence", "visual", "logits",
          "discriminator_image", "discriminator_sequence")  # fmt: skip
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def train(
     """Train on the clips of `data` and write weights.safetensors, history.csv, generator.json.
 
     Args:
-        held_out: clips of other speakers, to measure (see measures) before and after.
+        held_out: clips of other speakers, to measure (see generators.measures) before and after.
         settings: the section generators.lam of params.yaml (see settings).
         vsr_run_folder: finished run of visemix.training whose recogniser, which must have learned
             from real video alone, gives the VSR perceptual loss; for the configurations V, L, VL.

@@ -1,14 +1,12 @@
 """What a training step reads: a function of (seed, step) alone, so that a resume is exact."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from visemix.generators.speech_windows import mel_spectrogram, windows
+from visemix.generators.speech_windows import windows
 from visemix.generators.wav2lip.config import T, Wav2LipConfig
 
 # The published training code gives frame i the sound that starts one frame before it, the published

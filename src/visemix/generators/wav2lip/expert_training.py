@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import WINDOWS, expert_batch, rows_of, spectra_of
+from visemix.generators.wav2lip.batches import WINDOWS, expert_batch, rows_of
 from visemix.generators.wav2lip.config import T, Wav2LipConfig
 from visemix.generators.wav2lip.syncnet import (
     MIN_WINDOWS,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from visemix.generators.checks import mouth_motion
-from visemix.generators.lam.measures import MAX_LAG, movement_correlation
+from visemix.generators.measures import MAX_LAG, movement_correlation
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip.batches import frame_starts, masked, to_crops, to_pictures
 from visemix.generators.wav2lip.model import Generator

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of, spectra_of
+from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of
 from visemix.generators.wav2lip.config import Wav2LipConfig
 from visemix.generators.wav2lip.expert_training import train_syncnet
 from visemix.generators.wav2lip.measures import measure

@@ -1,4 +1,4 @@
-"""What a trained LAM is measured by, on clips of speakers that it has not seen.
+"""What a trained generator is measured by, on clips of speakers that it has not seen.
 
 Every clip is made anew from its first frame and its sound; that frame is not counted.
 """
