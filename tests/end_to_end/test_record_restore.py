@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -79,9 +78,9 @@ def test_dvc_repeats_compares_and_plots_an_experiment(restored):
     dvc_says("exp", "run", "--set-param", "+runs.lipgen-R6.lambda=0.3")
     changed = json.loads(dvc_says("params", "diff", "--json"))["params.yaml"]
     assert changed == {"runs.lipgen-R6.lambda": {"old": None, "new": 0.3}}
-    trained = restored / "runs" / "{}" / "seed-0" / "training.json"
-    assert json.loads(Path(str(trained).format("lipgen-R6")).read_text())["model"]["lambda"] == 0.3
-    assert json.loads(Path(str(trained).format("lipgen-R5")).read_text())["model"]["lambda"] == 0.05
+    for run, value in (("lipgen-R6", 0.3), ("lipgen-R5", 0.05)):
+        trained = json.loads((restored / f"runs/{run}/seed-0/training.json").read_text())
+        assert trained["model"]["lambda_"] == value
     rows = pd.read_csv(restored / "tables" / "lipgen" / "table3.csv").set_index("run")
     assert rows.changed["lipgen-R6"] == "lambda"
     assert planned_jobs(restored) == {}
