@@ -137,7 +137,7 @@ def test_every_page_of_the_report_says_what_it_is(finished_run):
 def test_every_cell_is_one_mlflow_run(finished_run, monkeypatch):
     from mlflow import MlflowClient
 
-    logged = json.loads((finished_run / "tracking/lipgen.json").read_text())
+    logged = json.loads((finished_run / "tracking/lipgen.json").read_text())["cells"]
     client = MlflowClient(f"sqlite:///{finished_run}/tracking/mlflow.db")
     experiment = client.get_experiment_by_name("visemix").experiment_id
     runs = client.search_runs([experiment])
