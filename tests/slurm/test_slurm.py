@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import REPOSITORY, clean_environment, snakemake
-from tests.end_to_end.test_kill import digests
+from tests.faults.test_kill import digests
 from tests.slurm.cluster import missing, one_node_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
