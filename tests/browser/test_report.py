@@ -153,7 +153,8 @@ def test_a_cell_page_has_digests_and_trainings_as_on_disk(page, report, finished
     for source in record["mixture"]["sources"]:
         assert source["manifest_sha256"] in text
     assert "another, in" not in text  # every recorded digest is that of the file
-    assert text.count("the same, in") == 5  # two sources, validation clips, mixture, weights
+    # real, synthetic, validation and test clips, mixture, weights, predictions, the table
+    assert text.count("the same, in") == 8
     drawn = page.eval_on_selector_all("svg.graph text", "all => all.map(t => t.textContent)")
     assert {"train", "evaluate", "table", record["digests"]["weights"][:12]} <= set(drawn)
     assert page.locator("svg.graph[role=img][aria-label]").count() == 1

@@ -70,9 +70,9 @@ def artifacts(steps: Iterable[Step]) -> list[str]:
 def digest_rows(cell: Cell, files: list[str], parameters: dict) -> list[dict]:
     """A row an artifact of the graph: {file, found, agrees, by}.
 
-    found: sha256 of the file as it lies in the working directory; agrees: whether a later step
-    recorded the same when it read the file, None where none did; by: the file that says so. Of a
-    mixture, which is small, the training recorded the content.
+    found: sha256 of the file as it lies in the working directory; agrees: whether the step that
+    wrote it, or a later one that read it, recorded the same, None where none did; by: the file that
+    says so. Of a mixture, which is small, the training recorded the content.
     """
     corpus, seed = parameters["corpus"]["name"], parameters["seeds"][0]
     training = f"runs/{cell.run}/seed-{seed}/training.json"
@@ -84,8 +84,16 @@ def digest_rows(cell: Cell, files: list[str], parameters: dict) -> list[dict]:
     }
     validation = f"data/crops/{corpus}-val/manifest.json"
     recorded[validation] = (record["digests"]["validation_manifest"], training)
-    weights = f"runs/{cell.run}/seed-{seed}/model.safetensors"
-    recorded[weights] = (json.loads(metrics.read_text())["weights_sha256"], str(metrics))
+    evaluated = json.loads(metrics.read_text())
+    for file, key in (
+        (f"runs/{cell.run}/seed-{seed}/model.safetensors", "weights_sha256"),
+        (f"data/crops/{corpus}-{cell.test_set}/manifest.json", "crops_manifest_sha256"),
+        (str(metrics.with_name("predictions.parquet")), "predictions_sha256"),
+    ):
+        recorded[file] = (evaluated.get(key), str(metrics))
+    made = Path("tables", *cell.id.split("/")[:2]).with_suffix(".json")
+    outputs = json.loads(made.read_text())["outputs"] if made.is_file() else {}
+    recorded |= {file: (digest, str(made)) for file, digest in outputs.items()}
     mixture = mixture_file(cell.run, parameters)
     rows = []
     for file in files:
