@@ -9,7 +9,10 @@ from visemix.run.record import RecordError, record, restore
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns 0 on success and 1 with a message on standard error otherwise."""
+    """Run one command; returns 0 on success and 1 with a message on standard error otherwise.
+
+    `audit` also returns 3 (differs) and 4 (cannot be checked); its page says why.
+    """
     parser = argparse.ArgumentParser(prog="visemix", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("record", help="record a finished run with DVC, push it to a remote if any")

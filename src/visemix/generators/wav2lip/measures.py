@@ -42,7 +42,7 @@ def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]
     sync_confidence and in_sync (share of clips whose offset is at most one frame) are by the
     expert, which also stands in the generator's loss, motion is the mouth's variance over time (see
     checks.mouth_motion); those of the true clips have the prefix real_. movement is the correlation
-    of the mouth's movement with that of the true clip (see lam.measures.movement_correlation),
+    of the mouth's movement with that of the true clip (see movement_correlation),
     movement_other_sound the same where the still speaks another clip's sound. clips: how many were
     measured.
     """
