@@ -23,6 +23,9 @@ from visemix.run.provenance import code_digest
 min_version("9.0")
 
 
+report: "report_captions/workflow.rst"
+
+
 configfile: Path(workflow.basedir) / "params.yaml"
 
 

@@ -31,8 +31,16 @@ rule beta_curve:
     input:
         results=beta_axis.axis_files([point.run for point in CURVE], PARAMETERS),
     output:
-        curve=multiext("tables/beta/curve", ".csv", ".md", ".png"),
-        verdicts=multiext("tables/beta/verdicts", ".csv", ".md", ".png"),
+        curve=report(
+            multiext("tables/beta/curve", ".csv", ".md", ".png"),
+            category="beta axis",
+            caption="../report_captions/beta_curve.rst",
+        ),
+        verdicts=report(
+            multiext("tables/beta/verdicts", ".csv", ".md", ".png"),
+            category="beta axis",
+            caption="../report_captions/beta_verdicts.rst",
+        ),
         fits="tables/beta/fits.csv",
     log:
         "logs/tables/beta-curve.log",
@@ -79,8 +87,12 @@ rule beta_samplings:
     output:
         csv="tables/beta/samplings.csv",
         markdown="tables/beta/samplings.md",
-        figures=expand(
-            "tables/beta/samplings-{generator}.png", generator=PARAMETERS["beta"]["generators"]
+        figures=report(
+            expand(
+                "tables/beta/samplings-{generator}.png", generator=PARAMETERS["beta"]["generators"]
+            ),
+            category="beta axis",
+            caption="../report_captions/beta_samplings.rst",
         ),
     log:
         "logs/tables/beta-samplings.log",

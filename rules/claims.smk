@@ -9,7 +9,7 @@ rule claims:
         claims=CLAIMS,
         papers=[cells.PAPERS / f"{paper}.yaml" for paper in cells.paper_names()],
     output:
-        csv="tables/claims.csv",
+        csv=report("tables/claims.csv", category="claims", caption="../report_captions/claims.rst"),
         markdown="tables/claims.md",
     log:
         "logs/tables/claims.log",
@@ -34,7 +34,9 @@ rule paper_power:
         claims=CLAIMS,
         paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
     output:
-        csv="tables/{paper}/power.csv",
+        csv=report(
+            "tables/{paper}/power.csv", category="{paper}", caption="../report_captions/power.rst"
+        ),
         markdown="tables/{paper}/power.md",
     log:
         "logs/tables/{paper}-power.log",

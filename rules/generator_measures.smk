@@ -77,7 +77,11 @@ rule generator_measures:
         ),
     output:
         measures=f"generators/{CORPUS}-{{generator}}/measures.json",
-        sheet=f"generators/{CORPUS}-{{generator}}/sheet.png",
+        sheet=report(
+            f"generators/{CORPUS}-{{generator}}/sheet.png",
+            category="generators",
+            caption="../report_captions/clips.rst",
+        ),
     log:
         "logs/generator_measures/{generator}.log",
     benchmark:
@@ -105,7 +109,11 @@ rule generator_table:
     input:
         measures=expand(f"generators/{CORPUS}-{{generator}}/measures.json", generator=COMPARED),
     output:
-        csv="tables/generators.csv",
+        csv=report(
+            "tables/generators.csv",
+            category="generators",
+            caption="../report_captions/generators.rst",
+        ),
         markdown="tables/generators.md",
     log:
         "logs/generator_table.log",

@@ -46,7 +46,11 @@ rule pose_sheet:
     input:
         manifest=rules.manifest.output.manifest,
     output:
-        sheet=f"data/pose/{CORPUS}-sheet.png",
+        sheet=report(
+            f"data/pose/{CORPUS}-sheet.png",
+            category="test set",
+            caption="../report_captions/pose.rst",
+        ),
     log:
         "logs/pose_sheet.log",
     benchmark:

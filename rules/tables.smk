@@ -1,6 +1,7 @@
 # Published and reproduced values side by side, the report, and one MLflow run a table cell.
 
 TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
+TABLE_CAPTION, ANGLES_CAPTION = "../report_captions/table.rst", "../report_captions/angles.rst"
 POSE_TABLES = [(p, t) for p, t in TABLES if cells.table_test_set(p, t) == "pose"]
 
 STATISTICS = [f"evaluation.{name}" for name in ("statistics", "crossed", "resolution")]
@@ -11,10 +12,10 @@ rule table:
         results=lambda wildcards: cells.table_inputs(wildcards.paper, wildcards.table, PARAMETERS),
         paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
     output:
-        csv="tables/{paper}/{table}.csv",
+        csv=report("tables/{paper}/{table}.csv", category="{paper}", caption=TABLE_CAPTION),
         markdown="tables/{paper}/{table}.md",
         metrics="tables/{paper}/{table}-metrics.json",
-        figure="tables/{paper}/{table}.png",
+        figure=report("tables/{paper}/{table}.png", category="{paper}", caption=TABLE_CAPTION),
         record="tables/{paper}/{table}.json",
     log:
         "logs/tables/{paper}-{table}.log",
@@ -44,8 +45,10 @@ rule angles:
         angles=f"data/manifests/{CORPUS}-pose.parquet",
         paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
     output:
-        csv="tables/{paper}/{table}-angles.csv",
-        figure="tables/{paper}/{table}-angles.png",
+        csv=report("tables/{paper}/{table}-angles.csv", category="{paper}", caption=ANGLES_CAPTION),
+        figure=report(
+            "tables/{paper}/{table}-angles.png", category="{paper}", caption=ANGLES_CAPTION
+        ),
     log:
         "logs/tables/{paper}-{table}-angles.log",
     benchmark:

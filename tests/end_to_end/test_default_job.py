@@ -2,11 +2,12 @@
 
 import json
 import re
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, snakemake
 
 from visemix.papers.cells import run_names, table_cells, table_names
 
@@ -132,6 +133,17 @@ def test_every_page_of_the_report_says_what_it_is(finished_run):
         assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", html), page
     html = (finished_run / "report/tables/lipgen-table2.html").read_text()
     assert html.count("our other reading of lipgen/table2/lrw-syn") == 1
+
+
+def test_snakemakes_own_report_holds_tables_figures_and_captions(finished_run, tmp_path):
+    snakemake(finished_run, "--report", str(tmp_path / "report.zip"))
+    with zipfile.ZipFile(tmp_path / "report.zip") as report:
+        held = {name.split("/")[-1]: report.read(name) for name in report.namelist()}
+    shown = [f"{table}.{form}" for table in table_names("lipgen") for form in ("csv", "png")]
+    for name in [*shown, "table2-angles.csv", "table2-angles.png", "power.csv"]:
+        assert held[name] == (finished_run / "tables/lipgen" / name).read_bytes()
+    assert held["claims.csv"] == (finished_run / "tables/claims.csv").read_bytes()
+    assert "table3 of lipgen: the published value" in held["report.html"].decode()
 
 
 def test_every_cell_is_one_mlflow_run(finished_run, monkeypatch):
