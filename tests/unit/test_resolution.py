@@ -87,7 +87,7 @@ def of_four(rejected, named):
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("rejected", [0, 1, 40])
 def test_rejected_clips_leave_the_comparison_over_speakers(named, rejected):
-    """With one rejected clip the interval was +-0.35 points over 4000 'speakers', not +-5."""
+    """With one rejected clip it was +-0.5 points over 4000 'speakers', p = 0.001, not +-5.5."""
     first, second = of_four(rejected, named)
     result = compare_rows([first], [second], ONE_SEED)
     assert result["clusters"] == 4 + (0 if named else rejected)

@@ -180,7 +180,7 @@ def four_speakers(rejected: int, named: bool):
 
 @pytest.mark.parametrize("named", [True, False])
 def test_a_rejected_clip_does_not_make_speakers_of_all_clips(named):
-    """With one rejected clip there were 4000 clusters, and a width of 0.03 instead of 0.35."""
+    """With one rejected clip there were 4000 clusters, and a width of 0.03 instead of 0.25."""
     clean = four_speakers(0, named)
     low, high = bootstrap_interval(clean.correct.to_numpy(float), speakers_of(clean))
     assert high - low > 0.2
