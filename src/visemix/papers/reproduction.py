@@ -86,7 +86,7 @@ def _below(key: str, names: tuple[str, ...]) -> bool:
 
 
 def _text(value) -> str:
-    if isinstance(value, list) and len(value) > SHOWN:
+    if isinstance(value, list) and len(str(value)) > 24:
         return f"{len(value)} values"
     return "not set" if value is None else str(value)
 
