@@ -183,6 +183,8 @@ def test_the_report_shows_the_axis_only_where_it_was_made(peaked, tmp_path):
     assert len(facts["curve"]) == 10 and len(facts["differences"]) == 9
     assert [name for name, _ in facts["pictures"]] == ["curve.png", "verdicts.png"]
     assert facts["verdicts"][0]["words"].startswith("helps at N = 1 (")
+    differences.drop(columns="verdict").to_csv(folder / "verdicts.csv", index=False)
+    assert beta.page_facts()["verdicts"] == facts["verdicts"]  # of tables of older code
     digest = shown_digest()
     (folder / "curve.csv").write_text("other")
     assert shown_digest() != digest

@@ -12,7 +12,7 @@ from visemix.evaluation.resolution import (
     pooled_seed_variance,
     scores,
 )
-from visemix.evaluation.statistics import HIGHER, LOWER, ONE_TRAINING, speakers_of
+from visemix.evaluation.statistics import HIGHER, LOWER, ONE_TRAINING, speakers_of, verdict
 from visemix.papers.beta_axis import Point, curve_points
 from visemix.papers.mixture_runs import repeats_value
 from visemix.report.shown import BETA
@@ -122,8 +122,8 @@ def verdicts(differences: pd.DataFrame) -> list[dict]:
             "harms": added[added.verdict == LOWER],
         }
         kinds = [kind for kind, points in found.items() if len(points)]
-        verdict = "both" if len(kinds) == 2 else kinds[0] if kinds else "not resolved"
-        entry = {"control": control, "generator": generator, "verdict": verdict}
+        said = "both" if len(kinds) == 2 else kinds[0] if kinds else "not resolved"
+        entry = {"control": control, "generator": generator, "verdict": said}
         if added.empty:
             entry |= {"verdict": "not asked", "words": "no N from 1 on was run"}
         elif kinds:
@@ -202,6 +202,9 @@ def page_facts() -> dict | None:
         return None
     curve = pd.read_csv(BETA / "curve.csv", keep_default_na=False, dtype={"repeats": str})
     differences = pd.read_csv(BETA / "verdicts.csv", dtype={"repeats": str})
+    if "verdict" not in differences:  # made by older code
+        facts = zip(differences.difference, differences.p_holm, differences.seeds, strict=True)
+        differences["verdict"] = [verdict(*one) for one in facts]
     pictures = [BETA / "curve.png", BETA / "verdicts.png"]
     if (BETA / "samplings.csv").is_file():
         pictures += sorted(BETA.glob("samplings-*.png"))
