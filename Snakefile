@@ -16,6 +16,7 @@ from visemix.generators.external import settings_of
 from visemix.papers import beta_axis, cells
 from visemix.papers.claims import CLAIMS, claims_inputs
 from visemix.papers.mixture_runs import RUN
+from visemix.papers.reproduction import departures
 from visemix.report.shown import shown_digest
 from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.run.provenance import code_digest

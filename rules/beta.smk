@@ -48,7 +48,9 @@ rule beta_curve:
         "logs/tables/beta-curve.tsv"
     params:
         parameters=AXIS,
-        code=code_digest("report.beta", "report.beta_figures", "evaluation", "papers"),
+        code=code_digest(
+            "report.beta", "report.beta_figures", "report.tables", "evaluation", "papers"
+        ),
     script:
         SCRIPTS / "beta_curve.py"
 
@@ -100,6 +102,8 @@ rule beta_samplings:
         "logs/tables/beta-samplings.tsv"
     params:
         parameters=AXIS,
-        code=code_digest("report.samplings", "report.beta_figures", "evaluation", "papers"),
+        code=code_digest(
+            "report.samplings", "report.beta_figures", "report.tables", "evaluation", "papers"
+        ),
     script:
         SCRIPTS / "beta_samplings.py"

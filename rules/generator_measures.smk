@@ -123,7 +123,7 @@ rule generator_table:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
         compared=COMPARED,
-        code=code_digest("report.generators"),
+        code=code_digest("report.generators", "evaluation.statistics"),
     script:
         SCRIPTS / "generator_table.py"
 

@@ -27,6 +27,7 @@ rule table:
         seeds=PARAMETERS["seeds"],
         runs=lambda wildcards: cells.changes_shown(wildcards.paper, wildcards.table, PARAMETERS),
         generator=GENERATOR,
+        departures=lambda wildcards: departures(wildcards.paper, PARAMETERS),
         code=code_digest(
             "report.tables",
             "report.table_text",

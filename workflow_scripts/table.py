@@ -12,13 +12,9 @@ from visemix.run.parameters import resolve_parameters
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     paper, table = snakemake.wildcards.paper, snakemake.wildcards.table
-    parameters = {
-        "corpus": {"name": snakemake.params.corpus},
-        "synthesis": {"generator": snakemake.params.generator},
-        "scale": snakemake.params.scale,
-        "seeds": snakemake.params.seeds,
-        "runs": snakemake.params.runs,
-    }
+    # all parameters: not of the rule, where any change of them would make every table again; those
+    # that the table depends on beside its inputs are
+    parameters = resolve_parameters(snakemake.config)
     content = read_paper(paper)
     caption = content["tables"][table]["caption"]
     rows = build_table(paper, table, parameters)
@@ -31,7 +27,5 @@ if __name__ == "__main__":
     chance = notes[-1]["accuracy"] if notes else None
     figure = table_figure(rows, caption, parameters["scale"], chance, content["metric"])
     write_png(snakemake.output.figure, figure)
-    # all parameters: not of the rule, where any change of them would make every table again
     made = (snakemake.output.csv, snakemake.output.markdown, snakemake.output.figure)
-    resolved = resolve_parameters(snakemake.config)
-    write_record(snakemake.output.record, paper, table, resolved, made)
+    write_record(snakemake.output.record, paper, table, parameters, made)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from visemix.evaluation.statistics import VERDICTS
 from visemix.papers.cells import run_names, table_cells, table_names
 from visemix.report.pages import write_report
 from visemix.run.parameters import resolve_parameters
@@ -119,7 +120,8 @@ def test_tables_show_the_values_of_their_files(page, report, finished_run):
         for cells, row in zip(shown, frame.itertuples(), strict=True):
             assert cells[0].startswith(row.row)
             assert float(cells[1]) == row.published
-            assert cells[-1] == row.status
+            kind = "\nno reproduction" if row.n != "" else ""
+            assert cells[-1] == row.status + kind
             if row.n == "":
                 assert cells[2] == cells[3] == ""
             else:
@@ -133,11 +135,17 @@ def test_tables_show_the_values_of_their_files(page, report, finished_run):
 
 def test_the_front_page_counts_verdicts_and_has_every_row(page, report, finished_run):
     go(page, report, "index.html")
-    counts = {row[-2]: int(row[-1]) for row in table_rows(page, "table >> nth=0")}
-    assert counts["measured at scale test"] == 1 + 4 + 7
+    shown = [(row[-2], int(row[-1])) for row in table_rows(page, "table >> nth=0")]
+    counts = dict(shown)
+    assert counts["measured at scale test, no reproduction"] == 1 + 4 + 7
     assert counts["quoted from the literature"] == 9
-    compared = ("resolved, higher", "resolved, lower", "not resolved")
-    assert sum(counts[verdict] for verdict in compared) == 6 + 3
+    found = [number for verdict, number in shown if verdict in VERDICTS]
+    assert found == [0, 0, 0, 6 + 3, 11]  # one seed: of rows, and of claims
+    answers = page.eval_on_selector_all("li strong", "all => all.map(a => a.textContent)")
+    assert answers.count("Not resolved: one training a row") == 4
+    assert "departs from the paper in corpus.name: miniature (paper: lrw)" in page.inner_text(
+        "main"
+    )
     assert "No cell was audited" in page.inner_text("main")
     rows = [cell for table in table_names("lipgen") for cell in table_cells("lipgen", table)]
     links = page.eval_on_selector_all("th a", "all => all.map(a => a.textContent)")

@@ -267,7 +267,7 @@ def test_a_finished_run_comes_out_again_and_stays_as_it_is(tree, capsys):
     assert report["device"]["device"]["now"] in report["device"]["device"]["recorded"]
     page = Path(f"audits/{CELL}.html").read_text()
     assert "Bitwise equal" in page
-    assert "not a reproduction" in page
+    assert "not a reproduction" in page and "corpus.name: miniature (paper: lrw)" in page
 
 
 def forge(tree):

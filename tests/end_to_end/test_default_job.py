@@ -59,6 +59,12 @@ def test_tables_carry_every_cell_with_n_interval_and_status(finished_run):
         assert (measured.n.astype(int) == TEST_CLIPS).all()
         assert (measured.low <= measured.accuracy).all()
         assert (measured.word_boundary == "no").all()
+        assert measured.departures.str.startswith("corpus.name: miniature (paper: lrw); ").all()
+        compared = frame[frame.above != ""]
+        assert (compared.verdict == "not resolved: one training a row").all()
+        if len(measured):
+            text = (finished_run / f"tables/lipgen/{table}.md").read_text()
+            assert "* No reproduction: corpus.name: miniature" in text
         assert (frame[frame.status != "test"].accuracy == "").all()
 
 
@@ -74,7 +80,7 @@ def test_every_claim_is_answered_for_this_corpus_alone(finished_run):
     claims = pd.read_csv(finished_run / "tables/claims.csv", keep_default_na=False)
     assert len(claims) == 67
     # one seed: nothing is resolved, and nothing that was not run has a verdict
-    asked = claims[claims.verdict == "not resolved at this n"]
+    asked = claims[claims.verdict == "not resolved: one training a row"]
     assert len(asked) == 11
     assert asked.ours.str.contains(f"n = {TEST_CLIPS} clips, 1 seed,").all()
     assert asked.ours.str.contains("on the corpus miniature at scale test").all()

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from visemix.evaluation.statistics import wilson_interval
+from visemix.evaluation.statistics import VERDICTS, holm, wilson_interval
 from visemix.report.angles import COLUMNS, accuracy_by_angle, turned_differences
 from visemix.report.figures import angle_figure, table_figure
 from visemix.report.table_text import to_markdown
@@ -83,8 +83,10 @@ def test_a_clip_without_angle_is_named():
 
 
 def test_differences_over_turned_clips_leave_the_untouched_out(finished):
-    for row in turned_differences("lipgen", "table2", PARAMETERS):
-        assert row["n"] == 8
+    found = turned_differences("lipgen", "table2", PARAMETERS)
+    assert [row["n"] for row in found] == [8, 8, 8]
+    assert [row["p_holm"] for row in found] == pytest.approx(holm([row["p"] for row in found]))
+    assert {row["verdict"] for row in found} <= set(VERDICTS)
     gains = {r["row"]: r["difference"] for r in turned_differences("lipgen", "table2", PARAMETERS)}
     assert gains["LipGen w/ LRW"] == pytest.approx(6 / 16)  # 3 + 3 of 2 x 8, against none
     assert gains["LipGen w/ LRW+SynData (ours)"] == pytest.approx(6 / 16)  # 12 against 6

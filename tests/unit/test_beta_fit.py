@@ -12,6 +12,7 @@ from visemix.evaluation.beta_fit import (
     spline_basis,
 )
 
+ALONE = np.arange(500)  # every clip has a speaker of its own
 REPEATS = [0, 1 / 3, 1 / 2, 1, 2, 5, 7, 10, 20, float("inf")]
 BETA = np.array([mixing_ratio(repeats, 300, 246) for repeats in REPEATS])
 
@@ -63,7 +64,7 @@ PEAKED, FLAT = 0.75 - 1.2 * (BETA - 0.55) ** 2, np.full(len(BETA), 0.6)
 
 def fits(truth, spread, number, draws=25):
     return [
-        fit_with_interval(BETA, trainings(truth, spread=spread, seed=seed), seed, draws)
+        fit_with_interval(BETA, trainings(truth, spread=spread, seed=seed), ALONE, seed, draws)
         for seed in range(number)
     ]
 
@@ -90,6 +91,20 @@ def test_trainings_that_differ_widen_the_band():
     assert unlike > 1.5 * alike
 
 
+def test_speakers_are_drawn_not_their_clips():
+    """Four people who differ by 40 points: the band over clips was a fifth as wide."""
+    rng = np.random.default_rng(0)
+    speakers = np.repeat(np.arange(4), 125)
+    shares = np.array([0.4, 0.5, 0.7, 0.8])[speakers]
+    correct = (rng.random((len(BETA), 2, 500)) < shares).astype(float)
+    widths = [
+        np.mean((fit := fit_with_interval(BETA, correct, clusters, 0, 100)).high - fit.low)
+        for clusters in (speakers, ALONE)
+    ]
+    assert widths[0] > 0.2
+    assert widths[0] > 3 * widths[1]
+
+
 def test_only_places_that_another_exceeds_beyond_doubt_are_out():
     basis = np.eye(KNOTS)  # the curve's four places are the knots themselves
     sure = may_be_best(basis, np.array([0.0, 1.0, 0.99, 0.5]), 1e-6 * np.eye(KNOTS), np.inf)
@@ -103,17 +118,18 @@ def test_only_places_that_another_exceeds_beyond_doubt_are_out():
 
 def test_the_same_seed_gives_the_same_interval():
     correct = trainings(0.5 + 0.2 * BETA)
-    first, second = (fit_with_interval(BETA, correct, 3, draws=20) for _ in range(2))
+    first, second = (fit_with_interval(BETA, correct, ALONE, 3, draws=20) for _ in range(2))
     assert (first.low == second.low).all()
     assert first.place_high == second.place_high
 
 
 def test_one_training_a_point_gives_a_band_of_the_clips_alone():
-    fit = fit_with_interval(BETA, trainings(PEAKED, seeds=1), 0, draws=20)
+    fit = fit_with_interval(BETA, trainings(PEAKED, seeds=1), ALONE, 0, draws=20)
     assert (fit.high > fit.low).all()
+    assert np.ptp([fit.place_low, fit.place_high]) < 0.4 and not fit.resolved
 
 
 def test_too_few_betas_are_refused():
     few = BETA[:KNOTS]
     with pytest.raises(ValueError, match="4 betas; a curve needs at least 5"):
-        fit_with_interval(few, trainings(few), 0)
+        fit_with_interval(few, trainings(few), ALONE, 0)

@@ -16,7 +16,7 @@ from visemix.clips.mixture import (
     write_mixture,
 )
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
-from visemix.evaluation.statistics import holm
+from visemix.evaluation.statistics import ONE_TRAINING, holm, verdict
 from visemix.papers.beta_axis import curve_points, samples
 from visemix.papers.cells import mixture_file
 from visemix.report import beta, beta_figures, samplings
@@ -114,12 +114,13 @@ def test_the_fit_finds_the_place_and_the_tables_say_so(peaked):
     assert beta_figures.difference_figure(differences, beta.CONTROLS).startswith(PNG)
 
 
-def frame(rows):
+def frame(rows, seeds=2):
     """A table of differences: rows of (N, difference, p_holm)."""
     return pd.DataFrame(
         [
             {"control": "updates", "generator": "g", "repeats": repeats, "difference": difference,
-             "low": difference - 6, "high": difference + 6, "p_holm": p, "n": 500, "seeds": 2}
+             "low": difference - 6, "high": difference + 6, "p_holm": p, "n": 500,
+             "verdict": verdict(difference, p, seeds)}
             for repeats, difference, p in rows
         ]
     )  # fmt: skip
@@ -149,8 +150,9 @@ def test_verdicts_judge_what_is_added_to_all_real_clips(rows, verdict, words):
 
 
 def test_one_training_a_point_is_said_in_the_verdict():
-    [found] = beta.verdicts(frame([("1", 7, 0.01)]).assign(seeds=1))
-    assert found["words"].endswith("(one training a point: another seed may turn it)")
+    [found] = beta.verdicts(frame([("1", 7, 0.01)], seeds=1))  # was: helps at N = 1
+    assert found["verdict"] == "not resolved"
+    assert found["words"] == "not resolved: one training a point, and another seed may turn it"
 
 
 def test_few_points_have_tables_but_no_fit(tmp_path, monkeypatch):
@@ -161,6 +163,7 @@ def test_few_points_have_tables_but_no_fit(tmp_path, monkeypatch):
     fits = beta.fit_axis(axis, curve)
     assert fits == {}
     assert "no curve was fitted: fewer than 5 points" in beta.curve_markdown(curve, fits)
+    assert (differences.verdict == ONE_TRAINING).all()
     assert len(differences) == 4  # the trainings of equal epochs are other ones
     assert beta.fit_table(fits).columns.tolist() == beta.FITS
     assert beta_figures.curve_figure(curve, fits, beta.CONTROLS).startswith(PNG)
@@ -180,6 +183,8 @@ def test_the_report_shows_the_axis_only_where_it_was_made(peaked, tmp_path):
     assert len(facts["curve"]) == 10 and len(facts["differences"]) == 9
     assert [name for name, _ in facts["pictures"]] == ["curve.png", "verdicts.png"]
     assert facts["verdicts"][0]["words"].startswith("helps at N = 1 (")
+    differences.drop(columns="verdict").to_csv(folder / "verdicts.csv", index=False)
+    assert beta.page_facts()["verdicts"] == facts["verdicts"]  # of tables of older code
     digest = shown_digest()
     (folder / "curve.csv").write_text("other")
     assert shown_digest() != digest

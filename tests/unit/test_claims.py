@@ -187,7 +187,7 @@ def test_one_seed_resolves_nothing_and_changed_runs_are_named(finished, monkeypa
     monkeypatch.chdir(finished)
     changed = {"lipgen-R4": {"viseme_branch": False}}
     table = claims_table(PARAMETERS | {"seeds": [0], "runs": changed}).set_index("id")
-    assert set(table.verdict) == {"not run", "not resolved at this n"}
+    assert set(table.verdict) == {"not run", "not resolved: one training a row"}
     assert table.ours["lipgen/c6"].endswith("changed ones: lipgen-R4")
     assert "changed" not in table.ours["lipgen/c4"]
 

@@ -216,6 +216,7 @@ def test_a_split_becomes_a_crop_set_and_broken_clips_rejects(cropped, corpus, fr
     for number, reason in expected.items():
         found = rejects.loc[f"train/ABOUT_{number:05d}", "reason"]
         assert reason in found and str(corpus[0]) not in found, found
+        assert rejects.loc[f"train/ABOUT_{number:05d}", "speaker"] == f"s{number}"
 
 
 def test_clips_that_the_manifest_rejected_are_rejects_too(corpus, tmp_path):

@@ -11,6 +11,8 @@ from visemix.evaluation.crossed import (
     clustered_variance,
     crossed_difference,
     crossed_mean,
+    design_effect,
+    freedom_over_clusters,
     rest_variance,
     variance_components,
 )
@@ -37,7 +39,7 @@ def test_the_closed_form_is_that_of_a_mixed_model():
     parts = {name: f"0 + C({name})" for name in ("clip", "clip_of_row", "training")}
     model = smf.mixedlm("score ~ row", table, groups="one", vc_formula=parts).fit(reml=True)
     found = crossed_difference(*scores, np.arange(clips), seed_variance(scores))
-    components = variance_components(*scores, seed_variance(scores))
+    components = variance_components(*scores, np.arange(clips), seed_variance(scores))
     assert found.mean == pytest.approx(model.params["row"], abs=1e-6)
     assert np.sqrt(found.variance) == pytest.approx(model.bse["row"], rel=2e-3)
     fitted = dict(zip(model.model.exog_vc.names, model.vcomp, strict=True))
@@ -58,6 +60,29 @@ def test_clusters_widen_as_in_statsmodels_sandwich():
     alone, _ = clustered_variance(values, np.arange(150))
     assert alone == pytest.approx(values.var(ddof=1) / 150)
     assert variance > 2 * alone
+
+
+def test_many_small_clusters_beside_few_large_ones_add_no_freedom():
+    assert freedom_over_clusters(np.arange(150)) == pytest.approx(149)
+    four = np.repeat(np.arange(4), 1000)
+    assert freedom_over_clusters(four) == pytest.approx(3)
+    beside = np.concatenate([four, np.arange(10, 50)])  # 44 clusters
+    assert freedom_over_clusters(beside) == pytest.approx(3, abs=0.1)
+    assert freedom_over_clusters(np.zeros(10)) == 1
+
+
+def test_components_of_clips_come_in_the_speakers_clusters():
+    rng = np.random.default_rng(0)
+    clusters = np.repeat(np.arange(10), 50)
+    first = rng.normal(0, 1, 500) + rng.normal(0, 0.1, (2, 500))
+    second = first + rng.normal(0, 1, 10)[clusters] + rng.normal(0, 0.1, (2, 500))
+    by_speaker, alone = (
+        variance_components(first, second, c, (0.01, 2)).clips for c in (clusters, np.arange(500))
+    )
+    assert by_speaker > 20 * alone  # 50 clips of a speaker say little more than one
+    gain = (second - first).mean(0)
+    assert design_effect(gain, clusters) == pytest.approx(by_speaker / alone, rel=0.1)
+    assert design_effect(gain, np.arange(500)) == pytest.approx(1)
 
 
 def coverage(rng, repeats, seeds, clips, variance_of, **parts):
@@ -119,7 +144,7 @@ def test_components_are_recovered_on_average():
     found = []
     for _ in range(300):
         scores = draw(rng, 7, 3, 80, **truth)
-        found.append(variance_components(*scores[:2], seed_variance(scores)))
+        found.append(variance_components(*scores[:2], np.arange(80), seed_variance(scores)))
     assert np.mean(found, axis=0) == pytest.approx(list(truth.values()), rel=0.05)
 
 

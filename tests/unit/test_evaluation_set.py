@@ -94,7 +94,11 @@ def test_each_clip_is_made_from_its_own_first_frame_sound_and_label(corpus, make
             assert made.index[name].tolist() == [0, 0]
             assert (made.index[f"still_{name}"] > 0.1).all()
         assert made.index["speaker"].tolist() == real.index["speaker"].tolist()[:2]
-    assert read_rejects(folder).values.tolist() == [[SILENT, "MONEY", "nothing is said"]]
+    [reject] = read_rejects(folder).to_dict("records")
+    assert (reject["clip_id"], reject["label"]) == (SILENT, "MONEY")
+    assert (reject["reason"], reject["source"]) == ("nothing is said", SILENT)
+    speakers = corpus.manifest.set_index("clip_id").speaker
+    assert reject["speaker"] == speakers[SILENT] != ""
     seconds = pd.read_csv(tmp_path / "seconds.csv", names=["clip_id", "preparing", "generating"])
     assert seconds["clip_id"].tolist() == ["val/MONEY_00001", "val/MONEY_00002"]
 

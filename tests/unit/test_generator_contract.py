@@ -134,8 +134,13 @@ def test_accepted_and_rejected_clips_have_records(corpus, made):
     assert (records["status"][~silent & ~broken] == "accepted").all()
     assert set(records["reason"][~silent & ~broken]) == {""}
     assert set(records["version"]) == {portrait.version()}
-    rejects = read_rejects(made / "crops").set_index("clip_id")["reason"]
-    assert rejects.to_dict() == records["reason"][silent | broken].to_dict()
+    rejects = read_rejects(made / "crops").set_index("clip_id")
+    assert rejects.reason.to_dict() == records["reason"][silent | broken].to_dict()
+    lost = records.loc[rejects.index]  # they keep whose they are, and what they were made from
+    assert rejects.speaker.tolist() == lost["portrait"].tolist()
+    assert rejects.source.tolist() == lost["source"].tolist()
+    accepted = open_crops(made / "crops").index.set_index("clip_id").source
+    assert accepted.to_dict() == records["source"][~silent & ~broken].to_dict()
 
 
 def test_crops_carry_label_portrait_and_word_times(corpus, made):

@@ -157,3 +157,27 @@ def test_shares_have_the_wilson_interval_and_trainings_do_not_narrow_it():
     again = measures.share_measure([right, right[::-1]])
     assert again == found
     assert measures.share_measure([right[:0]])["value"] is None
+
+
+def test_intervals_are_over_speakers_where_they_are_given():
+    """Ten clips of each of six speakers: over clips the intervals were less than half as wide."""
+    rng = np.random.default_rng(3)
+    speakers = np.repeat(np.arange(6), 10)
+    values = rng.normal(0, 1, 6)[speakers] + rng.normal(0, 0.1, 60)
+
+    def width(found):
+        return found["high"] - found["low"]
+
+    for measure in (
+        measures.mean_measure,
+        lambda v, **given: measures.mean_measure(v, np.median, **given),
+        lambda v, **given: measures.share_measure([v > 0], **given),
+        lambda v, **given: measures.jackknife_measure(lambda r: v[r].mean(), 60, **given),
+    ):
+        assert width(measure(values, clusters=speakers)) > 1.5 * width(measure(values))
+        one = measure(values, clusters=np.arange(60))
+        assert one == measure(values)
+    alone = measures.mean_measure(values, clusters=np.zeros(60))
+    assert alone["low"] is None and alone["n"] == 60
+    two = measures.jackknife_measure(lambda r: values[r].mean(), 60, np.repeat([0, 1], 30))
+    assert two["low"] is None and two["value"] == pytest.approx(values.mean())

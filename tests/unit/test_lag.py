@@ -31,6 +31,17 @@ def test_a_set_that_is_late_is_found_out(late, verdict):
     assert ("WARNING" in describe(lag)) == bool(late)
 
 
+def test_the_clips_of_a_portrait_are_drawn_together():
+    """Five portraits, each with a lag of its own: over clips the interval was half as wide."""
+    curves = np.array([-((LAGS - lag) ** 2) for lag in (-2, -1, 0, 1, 2)], float).repeat(20, 0)
+    by_portrait, by_clip = (
+        np.ptp(set_lag(curves, clusters)["interval"])
+        for clusters in (np.repeat(np.arange(5), 20), None)
+    )
+    assert by_portrait > 2 * by_clip > 0
+    assert set_lag(curves[:20], np.zeros(20))["verdict"] == "not resolved"
+
+
 def test_noise_one_clip_and_no_clip_resolve_nothing():
     noise = np.random.default_rng(0).normal(0, 0.3, (12, len(LAGS)))
     assert set_lag(noise)["verdict"] == "not resolved"

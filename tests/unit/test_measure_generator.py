@@ -11,6 +11,7 @@ from visemix.clips.shard_writer import CropRecord, write_crops
 from visemix.clips.shards import ShardError
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.evaluation.measure_generator import measure_generator, read_pairs
+from visemix.evaluation.statistics import ONE_TRAINING
 from visemix.report import generators as report
 from visemix.report.site import open_site
 from visemix.run.parameters import resolve_parameters
@@ -196,6 +197,23 @@ def test_the_table_has_a_row_a_measure_and_generator(found, tmp_path):
     assert "in 87.5% [52.9%, 97.8%] of 8 clips" in told  # Wilson
     assert "chance, in 12.5% [2.2%, 47.1%] of 8 clips" in told
     assert "* two: 7 of 8 clips made, rejected: 1 x silent sound" in text
+
+
+def test_mismatch_is_resolved_by_the_one_rule(found):
+    found = json.loads(json.dumps(found))
+    for one in found["measures"]:
+        if one.get("p") is not None:
+            one |= {"p": 0.01, "trainings": 2, "value": -0.2}
+    single = json.loads(json.dumps(found))
+    single["measures"][-2]["trainings"] = 1  # of MIXED's mismatch; the speed stands last
+    rows = report.table({"one": found, "two": single})
+    tested = rows[rows.p.notna()]
+    assert tested.p_holm.tolist() == pytest.approx([0.04] * 4)
+    assert tested.verdict.tolist() == [*["resolved, lower"] * 3, ONE_TRAINING]
+    assert (rows.verdict[rows.p.isna()] == "").all()
+    text = report.to_markdown(rows, {"one": found, "two": single}, "miniature")
+    assert text.count("p (Holm) = 0.04: resolved, lower") == 3
+    assert text.count(f"p (Holm) = 0.04: {ONE_TRAINING}") == 1
 
 
 def test_measures_that_are_missing_or_of_another_version_are_told(found, tmp_path):

@@ -189,6 +189,8 @@ def test_the_set_has_every_clip_with_its_angles_and_untouched_ones_as_they_were(
         rejects = read_rejects(tmp_path / "pose")
         assert {*index.index, *rejects.clip_id} == set(manifest.clip_id)
         assert rejects.clip_id.tolist() == ["test/PEOPLE_00003"]
+        speakers = manifest.set_index("clip_id").speaker
+        assert rejects.speaker.tolist() == speakers[rejects.clip_id].tolist() != [""]
         told = drawn.set_index("clip_id").loc[index.index, ["yaw", "pitch"]]
         assert index[["yaw", "pitch"]].equals(told)
         assert index.label.tolist() == plain.index.label.tolist()

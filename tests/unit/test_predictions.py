@@ -9,6 +9,7 @@ from toy_clips import WORDS, make_toy
 
 from visemix.clips.augmentation import Augmentation
 from visemix.evaluation.predictions import metrics_of, predict, write_evaluation
+from visemix.evaluation.statistics import speakers_of
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
 from visemix.report.tables import summarise
@@ -41,6 +42,8 @@ def test_every_clip_has_a_row_and_rejected_ones_count_as_errors(folders):
     good, bad = table[~table["rejected"]], table[table["rejected"]]
     assert len(bad) == 2
     assert not bad["correct"].any()
+    assert bad["speaker"].tolist() == ["speaker-0", "speaker-1"]  # of the crop set's rejects
+    assert len(set(speakers_of(table))) == 7  # not a cluster for every clip
     assert set(good["speaker"]) == {f"speaker-{n}" for n in range(7)}
     for row in good.itertuples():
         assert sorted(row.top5) == sorted(WORDS)

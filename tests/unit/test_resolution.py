@@ -11,6 +11,7 @@ from visemix.evaluation.resolution import (
     compare_rows,
     detectable_by_t_test,
     minimum_detectable_difference,
+    named_clips,
     pooled_seed_variance,
 )
 
@@ -67,6 +68,39 @@ def test_false_alarms_are_rare_when_rows_differ_in_seeds_only():
         rows = [rows_of(rng.normal(0.6, 0.04, 2), rng, n=200) for _ in range(5)]
         found.append(compare_rows(rows[0], rows[1], pooled_seed_variance(rows))["p"] < 0.05)
     assert np.mean(found) < 0.08
+
+
+def of_four(rejected, named):
+    """Two rows on 1000 clips of each of four speakers; the second gains on two, loses on two."""
+    rng = np.random.default_rng(0)
+    gains, rows = np.repeat([0.04, -0.02, 0.03, -0.03], 1000), []
+    hard = rng.random(4000)
+    for gain in (0, gains):
+        row = table(hard < 0.65 + gain).assign(speaker=np.repeat(["a", "b", "c", "d"], 1000))
+        row.loc[row.index < rejected, "correct"] = False
+        if not named:
+            row.loc[row.index < rejected, "speaker"] = ""
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("rejected", [0, 1, 40])
+def test_rejected_clips_leave_the_comparison_over_speakers(named, rejected):
+    """With one rejected clip it was +-0.5 points over 4000 'speakers', p = 0.001, not +-5.5."""
+    first, second = of_four(rejected, named)
+    result = compare_rows([first], [second], ONE_SEED)
+    assert result["clusters"] == 4 + (0 if named else rejected)
+    assert (result["high"] - result["low"]) / 2 > 0.03
+    assert result["p"] > 0.3
+    assert result["detectable"] > 0.04  # by McNemar's test over clips 0.005 would do
+
+
+def test_whoever_names_the_speakers_of_rejected_clips_is_heard():
+    named, _ = of_four(40, True)
+    old, _ = of_four(40, False)
+    for rows in ([named, old], [old, named]):
+        assert named_clips(rows).speaker.tolist() == named.sort_values("clip_id").speaker.tolist()
 
 
 def test_equal_rows_do_not_differ():

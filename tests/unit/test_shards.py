@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from visemix.clips.shard_writer import CropRecord, build_crops, write_crops
 from visemix.clips.shards import ShardError, open_crops, read_rejects, verify_crops
+from visemix.run.atomic import sha256_file
 
 SIZE = (5, 4)
 
@@ -49,6 +50,38 @@ def test_what_was_written_is_read(tmp_path_factory, lengths, clips_per_shard):
         assert list(crops.index["length"]) == [len(r.crops) for r in kept]
     assert list(read_rejects(folder)["clip_id"]) == [r.clip_id for r in records if r.reason]
     verify_crops(folder)
+
+
+def test_rejected_clips_keep_who_speaks_and_what_they_were_made_from(tmp_path):
+    lost = record(1, crops=None, quality={}, reason="no face", source="train/0000")
+    write(tmp_path, [record(0, source="train/0009"), lost])
+    [row] = read_rejects(tmp_path).to_dict("records")
+    assert row == {
+        "clip_id": "train/0001", "label": "ABOUT", "speaker": "s1", "source": "train/0000",
+        "reason": "no face",
+    }  # fmt: skip
+    assert open_crops(tmp_path).index.source.tolist() == ["train/0009"]
+
+
+def test_a_set_of_version_1_is_read_with_unknown_speakers_of_rejects(tmp_path):
+    write(tmp_path, [record(0), rejected(1)])
+    index, rejects = (
+        pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("index", "rejects")
+    )
+    index.drop(columns="source").to_parquet(tmp_path / "index.parquet", index=False)
+    rejects[["clip_id", "label", "reason"]].to_parquet(tmp_path / "rejects.parquet", index=False)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    digest = sha256_file(tmp_path / "index.parquet")
+    old = manifest | {"version": 1, "index_sha256": digest}
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    with open_crops(tmp_path) as crops:
+        assert crops.index.source.tolist() == [""]
+        np.testing.assert_array_equal(crops.read([0])[0], record(0).crops)
+    [row] = read_rejects(tmp_path).to_dict("records")
+    assert (row["speaker"], row["source"], row["label"]) == ("", "", "ABOUT")
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"version": 3}))
+    with pytest.raises(ShardError, match=r"version 3 .*reads 1 and 2"):
+        open_crops(tmp_path)
 
 
 def test_shards_are_plain_npy_files_of_whole_clips(tmp_path):

@@ -9,11 +9,15 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from visemix.evaluation.statistics import (
+    accuracy_interval,
     bootstrap_interval,
+    cluster_rows,
+    clustered_by,
     holm,
     mcnemar,
     paired_comparison,
     speakers_of,
+    verdict,
     wilson_interval,
 )
 
@@ -145,9 +149,61 @@ def test_the_bootstrap_weighs_speakers_by_their_clips_and_repeats_itself():
         bootstrap_interval(values, np.zeros(8))
 
 
-def test_unknown_speakers_are_clips():
+def test_a_clip_without_a_name_is_a_cluster_of_its_own_and_only_it():
     clips = pd.DataFrame({"clip_id": ["a", "b", "c"], "speaker": ["x", "x", "y"]})
-    assert speakers_of(clips).tolist() == ["x", "x", "y"]
-    for unknown in (["x", "", "y"], ["x", "x", "x"]):
-        assert speakers_of(clips.assign(speaker=unknown)).tolist() == ["a", "b", "c"]
-    assert speakers_of(clips[["clip_id"]]).tolist() == ["a", "b", "c"]
+    by_speaker = ["speaker x", "speaker x", "speaker y"]
+    assert speakers_of(clips).tolist() == by_speaker
+    alone = ["clip a", "clip b", "clip c"]
+    for unknown in (["x", "", "x"], ["x", "x", "x"], ["", "", ""]):  # fewer than two are named
+        assert speakers_of(clips.assign(speaker=unknown)).tolist() == alone
+    assert speakers_of(clips[["clip_id"]]).tolist() == alone
+    more = pd.DataFrame({"clip_id": ["x", "d"], "speaker": ["", ""]})
+    partly = speakers_of(pd.concat([clips, more]))
+    assert partly.tolist() == [*by_speaker, "clip x", "clip d"]  # not with the speaker x
+    assert clustered_by(partly) == "speaker (2 clips of unknown speakers, each by itself)"
+    assert clustered_by(speakers_of(clips)) == "speaker"
+    assert clustered_by(np.array(alone)) == "clip (speakers not known)"
+
+
+def four_speakers(rejected: int, named: bool):
+    """1000 clips of each of four speakers, read in 51 to 85%; the first `rejected` are not."""
+    rng = np.random.default_rng(1)
+    right = np.concatenate([rng.random(1000) < share for share in (0.51, 0.57, 0.75, 0.85)])
+    clips = pd.DataFrame({"clip_id": [f"c{i:04}" for i in range(4000)], "correct": right})
+    clips["speaker"] = np.repeat(["s1", "s2", "s3", "s4"], 1000)
+    clips["rejected"] = clips.index < rejected
+    clips.loc[clips.rejected, "correct"] = False
+    if not named:
+        clips.loc[clips.rejected, "speaker"] = ""
+    return clips
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_rejected_clip_does_not_make_speakers_of_all_clips(named):
+    """With one rejected clip there were 4000 clusters, and a width of 0.03 instead of 0.25."""
+    clean = four_speakers(0, named)
+    low, high = bootstrap_interval(clean.correct.to_numpy(float), speakers_of(clean))
+    assert high - low > 0.2
+    for rejected in (1, 40):
+        clips = four_speakers(rejected, named)
+        clusters = speakers_of(clips)
+        assert len(set(clusters)) == 4 + (0 if named else rejected)
+        found = bootstrap_interval(clips.correct.to_numpy(float), clusters)
+        assert found == pytest.approx((low, high), abs=0.06)
+        wider = accuracy_interval(clips.correct.to_numpy(float), clusters)
+        assert wider[0] <= found[0] and found[1] <= wider[1]
+    assert accuracy_interval(np.ones(40), np.repeat(["a", "b"], 20)) == wilson_interval(40, 40)
+    assert accuracy_interval(np.ones(40), np.arange(40)) == wilson_interval(40, 40)
+
+
+def test_clusters_are_rows_of_each_name():
+    assert [rows.tolist() for rows in cluster_rows(np.array(["b", "a", "b"]))] == [[1], [0, 2]]
+    assert cluster_rows(np.array([])) == []
+
+
+def test_a_difference_is_resolved_by_the_corrected_p_and_more_than_one_training():
+    assert verdict(3, 0.049, seeds=2) == "resolved, higher"
+    assert verdict(-3, 0.049, seeds=5) == "resolved, lower"
+    assert verdict(3, 0.05, seeds=2) == verdict(3, float("nan"), seeds=2) == "not resolved"
+    for p in (1e-9, 0.5):
+        assert verdict(3, p, seeds=1) == "not resolved: one training a row"

@@ -1,6 +1,7 @@
 """What a table says about how sure its numbers are, from made-up predictions."""
 
 import math
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from tests.unit.made_up_evaluations import CLIPS, write_evaluations
 
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
-from visemix.evaluation.statistics import holm
+from visemix.evaluation.statistics import ONE_TRAINING, holm
 from visemix.report.figures import table_figure
+from visemix.report.front_page import answers
 from visemix.report.power import ALWAYS_ASKED, power_markdown, power_table
 from visemix.report.table_text import to_markdown
 from visemix.report.tables import COLUMNS, build_table, controls, read_predictions
@@ -27,7 +29,8 @@ ONE_SEED = PARAMETERS | {"seeds": [0]}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
-    write_evaluations(folder, RUNS, SPEAKERS)
+    shuffled = {"lipgen-R6": RUNS["lipgen-R6"] | {"test-shuffled": 0.1}}
+    write_evaluations(folder, RUNS | shuffled, SPEAKERS)
     return folder
 
 
@@ -60,7 +63,9 @@ def test_p_is_corrected_over_the_comparisons_of_the_table(table):
     rows = [read_predictions(run, "test", PARAMETERS) for run in table.run]
     seeds = pooled_seed_variance(rows)
     expected = [compare_rows(a, b, seeds) for a, b in pairwise(rows)]
-    assert compared.p_holm.tolist() == pytest.approx(holm([result["p"] for result in expected]))
+    asked = compare_rows(rows[3], rows[5], seeds)  # R4 and R6, on the front page
+    adjusted = holm([result["p"] for result in [*expected, asked]])
+    assert compared.p_holm.tolist() == pytest.approx(adjusted[:-1])
     assert compared.difference_low.tolist() == pytest.approx([100 * r["low"] for r in expected])
     assert compared.detectable_over_seeds.tolist() == pytest.approx(
         [100 * r["detectable_over_seeds"] for r in expected]
@@ -71,15 +76,34 @@ def test_p_is_corrected_over_the_comparisons_of_the_table(table):
 def test_the_words_follow_the_corrected_p(table):
     lines = to_markdown(table, "Table III", []).splitlines()
     rows = [line for line in lines if line.startswith("| LipGen w/")]
-    words = ["not resolved" if ": not resolved;" in row else "resolved" for row in rows]
+    words = [re.search(r": ((not )?resolved[^;]*);", row)[1] for row in rows]
+    assert words == table.verdict[table.above != ""].tolist()
     assert words == [
-        "resolved" if p < 0.05 else "not resolved" for p in table.p_holm[table.above != ""]
+        "resolved, higher" if p < 0.05 else "not resolved" for p in table.p_holm[table.above != ""]
     ]
-    assert words.count("resolved") == 1
+    assert words.count("resolved, higher") == 1
     text = "\n".join(lines)
     assert "30 clusters by speaker" in text
     assert "corrected for the 6 comparisons of this table" in text
     assert table_figure(table, "Table III", "test", 10).startswith(b"\x89PNG")
+
+
+def test_the_front_page_says_of_a_difference_what_its_table_says(folder, monkeypatch):
+    """It took p without Holm, and called differences of single trainings resolved."""
+    monkeypatch.chdir(folder)
+    for parameters in (PARAMETERS, ONE_SEED):
+        questions = [a["comparison"] for a in answers("lipgen", parameters) if "comparison" in a]
+        assert len(questions) == 4
+        steps = build_table("lipgen", "table3", parameters).set_index("run")
+        for run, said in zip(["lipgen-R3", "lipgen-R4"], questions, strict=False):
+            assert said["verdict"] == steps.verdict[run]
+            assert said["p_holm"] == pytest.approx(steps.p_holm[run])
+        turned = build_table("lipgen", "table2", parameters).set_index("run")
+        assert questions[3]["p_holm"] == pytest.approx(turned.p_holm["lipgen-R3"])
+        one_training = {question["verdict"] for question in questions} == {ONE_TRAINING}
+        assert one_training == (parameters is ONE_SEED)
+        if one_training:  # McNemar's p of the first seeds alone was taken for an answer
+            assert min(question["p"] for question in questions) < 0.05
 
 
 def test_one_seed_resolves_no_row(folder, monkeypatch):
@@ -87,8 +111,9 @@ def test_one_seed_resolves_no_row(folder, monkeypatch):
     table = build_table("lipgen", "table3", ONE_SEED)
     assert table.detectable_over_seeds[1:].isna().all()
     text = to_markdown(table, "Table III", [])
-    assert "resolved" not in text
-    assert text.count("of these two trainings; another seed may turn it") == 6
+    assert text.count(": not resolved: one training a row, and another seed may turn it") == 6
+    assert text.count("resolved") == 6
+    assert (table.p_holm[table.above != ""] < 0.05).any()  # which alone resolves nothing
     assert "nan" not in text
 
 

@@ -29,14 +29,15 @@ ROWS = pd.DataFrame(
          "source": "this paper", "status": "test", "accuracy": 31.0, "low": 25.0, "high": 37.5,
          "n": 200, "rejected": 0, "sd": "", "difference": "", "p": "", "p_mcnemar": "",
          "p_holm": "",
-         "run": "lipgen-R1",
+         "run": "lipgen-R1", "departures": "corpus.name: miniature (paper: lrw)", "verdict": "",
          "changed": ""},
         {"cell_id": "lipgen/table3/lipgen-lrw", "row": "LipGen w/ LRW",
          "other_reading_of": "lipgen/table3/baseline", "published": 91.8,
          "source": "this paper", "status": "test", "accuracy": 33.0, "low": 27.0, "high": 39.5,
          "n": 200, "rejected": 1, "sd": "", "difference": 2.0, "p": 0.6,
          "p_mcnemar": 0.5, "p_holm": 0.6, "run": "lipgen-R2",
-         "changed": ""},
+         "departures": "corpus.name: miniature (paper: lrw)",
+         "verdict": "not resolved: one training a row", "changed": ""},
     ]
 )  # fmt: skip
 
@@ -92,6 +93,8 @@ def test_a_cell_is_one_run_with_its_numbers_and_tags(store):
     assert run.data.metrics["accuracy"] == 33.0
     assert run.data.metrics["p"] == 0.6
     assert run.data.tags["other_reading_of"] == "lipgen/table3/baseline"
+    assert run.data.tags["departures"] == "corpus.name: miniature (paper: lrw)"
+    assert run.data.tags["verdict"] == "not resolved: one training a row"
     assert "other_reading_of" not in found[logged["lipgen/table3/baseline"]].data.tags
     assert "p" not in found[logged["lipgen/table3/baseline"]].data.metrics
 

@@ -43,15 +43,17 @@ def test_what_is_no_audit_is_refused_by_name(tmp_path, monkeypatch, content, mes
         read_audits()
 
 
-def test_comparisons_are_counted_by_the_adjusted_p_where_there_is_one():
+def test_comparisons_are_counted_by_their_verdicts():
     rows = pd.DataFrame(
         [
-            {"above": "", "difference": "", "p": ""},
-            {"above": "a", "difference": "3.0", "p": "0.01"},
-            {"above": "b", "difference": "-3.0", "p": "0.01"},
-            {"above": "c", "difference": "1.0", "p": "0.5"},
+            {"above": "", "verdict": ""},
+            {"above": "a", "verdict": "resolved, higher"},
+            {"above": "b", "verdict": "not resolved"},
+            {"above": "c", "verdict": "not resolved: one training a row"},
         ]
     )
-    assert list(comparison_verdicts([rows]).values()) == [1, 1, 1]
-    adjusted = rows.assign(p_holm=["", "0.02", "0.06", "1"])
-    assert list(comparison_verdicts([rows, adjusted]).values()) == [2, 1, 3]
+    found = comparison_verdicts([rows, rows[:3]])
+    assert found == {
+        "resolved, higher": 2, "resolved, lower": 0, "not resolved": 2,
+        "not resolved: one training a row": 1,
+    }  # fmt: skip

@@ -20,7 +20,8 @@ def toy_records(clips: int, frames: int = 6, seed: int = 0, rejected: int = 0):
         clip_id = f"toy/{number:05d}"
         yield CropRecord(clip_id, WORDS[word], crops, speaker=f"speaker-{number % 7}")
     for number in range(rejected):
-        yield CropRecord(f"toy/9{number:04d}", WORDS[0], None, reason="no face")
+        clip_id, speaker = f"toy/9{number:04d}", f"speaker-{number % 7}"
+        yield CropRecord(clip_id, WORDS[0], None, speaker=speaker, reason="no face")
 
 
 def make_toy(folder: Path, clips: int, **options) -> Path:

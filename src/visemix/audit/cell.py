@@ -30,6 +30,7 @@ from visemix.audit.rerun import STARTS, rerun, work_folder
 from visemix.audit.subject import find_cell, why_not_ours
 from visemix.audit.verification import RECORD, table_file, verify
 from visemix.papers.cells import Cell, evaluation_folder
+from visemix.papers.reproduction import departures, in_short
 from visemix.report.tables import read_predictions, summarise
 from visemix.run.atomic import write_json
 from visemix.run.parameters import resolve_parameters
@@ -93,7 +94,7 @@ def _head(cell: Cell, start: str, tolerance: float) -> dict:
         "version": VERSION, "cell": cell.id, "verdict": None, "reason": "",
         "first_difference": None, "row": cell.row, "published": cell.published, "run": cell.run,
         "test_set": cell.test_set, "from": start, "tolerance": tolerance,
-        "audited": datetime.now(UTC).isoformat(timespec="seconds"), "scale": None,
+        "audited": datetime.now(UTC).isoformat(timespec="seconds"), "scale": None, "departures": "",
         "recorded": None, "remade": None, "comparison": None, "inputs": [], "artifacts": [],
         "changes": [], "parameters": [], "code": [], "environment": [], "threads": None,
         "device": None, "not_compared": list(NOT_COMPARED),
@@ -103,6 +104,7 @@ def _head(cell: Cell, start: str, tolerance: float) -> dict:
 def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> None:
     """Fill in what the record says, and a verdict where it is incomplete or contradicts itself."""
     report["scale"] = parameters["scale"]
+    report["departures"] = in_short(departures(cell.id.split("/")[0], parameters, cell.run))
     sealed = table_file(cell).with_suffix(".json")
     record = read_record(sealed)
     report["code"] = code_digests(record, start)

@@ -2,10 +2,10 @@
 
 Each training of a cell (one a seed) is compared with its own record on the same clips. They are
 equal within the tolerance when for every seed the 95% interval of the difference in accuracy
-(Agresti & Min, Statistics in Medicine 2005, for paired proportions) lies within -tolerance ..
-+tolerance. All seeds must pass, so that no correction for their number is needed (intersection-
-union test, Berger, Technometrics 1982); the mean over seeds, which the table prints, then lies
-within the tolerance too.
+(evaluation.resolution.compare_rows: over speakers where they are known, else over clips, Agresti &
+Min, Statistics in Medicine 2005) lies within -tolerance .. +tolerance. All seeds must pass, so that
+no correction for their number is needed (intersection-union test, Berger, Technometrics 1982); the
+mean over seeds, which the table prints, then lies within the tolerance too.
 
 A test that finds no difference proves nothing with few clips. Therefore "not shown to differ" is
 not "equal": where the interval is wider than the tolerance the answer is 'not resolved'.
@@ -16,7 +16,7 @@ import math
 import pandas as pd
 
 from visemix.evaluation.resolution import compare_rows
-from visemix.evaluation.statistics import holm
+from visemix.evaluation.statistics import LEVEL, holm
 
 IDENTICAL, WITHIN = "identical", "within the tolerance"
 DIFFERENT, UNRESOLVED = "different", "not resolved"
@@ -32,8 +32,9 @@ def compare_predictions(
 
     Returns:
         n (clips); difference, the mean over seeds of remade minus recorded accuracy, and low..high,
-        the range that holds every seed's interval, in percentage points; p, exact McNemar, the
-        smallest over the seeds after Holm's correction; outcome, IDENTICAL (every
+        the range that holds every seed's interval, in percentage points; p, the smallest over the
+        seeds after Holm's correction; clusters, the speakers (n where they are not known: then p is
+        McNemar's, else of a t-test over them); outcome, IDENTICAL (every
         value of every prediction) or one of the others above; seeds,
         entries {seed, difference, low, high, p, only_recorded, only_remade}.
 
@@ -56,7 +57,7 @@ def compare_predictions(
         )
     low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
     p = min(holm([row["p"] for row in rows]))
-    outcome = DIFFERENT if p < 0.05 else UNRESOLVED
+    outcome = DIFFERENT if p < LEVEL else UNRESOLVED
     if -tolerance <= low and high <= tolerance:
         outcome = WITHIN  # a difference may be certain and yet as small as was agreed
     if all(map(pd.DataFrame.equals, recorded, remade)):
@@ -67,6 +68,7 @@ def compare_predictions(
         "low": low,
         "high": high,
         "p": p,
+        "clusters": result["clusters"],
         "outcome": outcome,
         "seeds": rows,
     }

@@ -127,7 +127,7 @@ def _crop_set(
     yield entry
     if entry["status"]:
         return
-    content = read_json(manifest, (1,))
+    content = read_json(manifest, (1, 2))
     yield file_entry(f"{name}, index", folder / INDEX, (content["index_sha256"], manifest))
     if rejects:
         yield file_entry(f"{name}, rejects", folder / REJECTS, (rejects, recorded[1]))

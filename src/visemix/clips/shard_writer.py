@@ -40,6 +40,7 @@ class CropRecord:
     crops: np.ndarray | None  # (T, H, W) uint8; None for a rejected clip
     quality: dict[str, float] = field(default_factory=dict)  # the same keys for all clips
     speaker: str = ""
+    source: str = ""  # clip_id of the clip that this one was made from
     word_start_s: float = math.nan
     word_end_s: float = math.nan
     reason: str = ""  # of a rejected clip
@@ -186,7 +187,7 @@ def _checked(record: CropRecord, frame_size) -> np.ndarray:
 
 def _index_row(record: CropRecord, shard: int, start: int, length: int) -> dict:
     row = {"clip_id": record.clip_id, "shard": shard, "start": start, "length": length}
-    row |= {"label": record.label, "speaker": record.speaker}
+    row |= {"label": record.label, "speaker": record.speaker, "source": record.source}
     row |= {k: _number(getattr(record, k)) for k in ("word_start_s", "word_end_s")}
     return row | {name: _number(value) for name, value in record.quality.items()}
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from visemix.run.atomic import sha256_file
 
-VERSION = 1
+VERSION = 2  # 1 has no `source`, and rejects have no speaker: those read as ""
 CODEC = "raw"
 MANIFEST, INDEX, REJECTS = "manifest.json", "index.parquet", "rejects.parquet"
 # Columns that every index has; the quality columns follow them.
@@ -28,10 +28,11 @@ INDEX_COLUMNS = {
     "length": "int32",  # frames
     "label": "str",
     "speaker": "str",
+    "source": "str",  # of a clip made from another one: that clip's clip_id, else ""
     "word_start_s": "float64",
     "word_end_s": "float64",
 }
-REJECT_COLUMNS = {"clip_id": "str", "label": "str", "reason": "str"}
+REJECT_COLUMNS = dict.fromkeys(("clip_id", "label", "speaker", "source", "reason"), "str")
 
 
 class ShardError(ValueError):
@@ -124,7 +125,7 @@ def open_crops(folder: str | os.PathLike) -> CropSet:
     index_path = folder / INDEX
     if not index_path.is_file() or sha256_file(index_path) != manifest["index_sha256"]:
         raise ShardError(f"{index_path}: missing or changed since it was written; {_REMEDY}")
-    index = pd.read_parquet(index_path)
+    index = _with_columns(pd.read_parquet(index_path), INDEX_COLUMNS)
     frame_bytes = int(np.prod(manifest["frame_size"]))
     data_starts = np.array([_check_shard(folder, entry) for entry in manifest["shards"]], np.int64)
     offsets = index["start"].to_numpy(np.int64) * frame_bytes
@@ -134,8 +135,16 @@ def open_crops(folder: str | os.PathLike) -> CropSet:
 
 
 def read_rejects(folder: str | os.PathLike) -> pd.DataFrame:
-    """The clips that could not be cropped: clip_id, label, reason."""
-    return pd.read_parquet(Path(folder) / REJECTS)
+    """The clips that could not be cropped, columns REJECT_COLUMNS: they keep who speaks."""
+    return _with_columns(pd.read_parquet(Path(folder) / REJECTS), REJECT_COLUMNS)[
+        list(REJECT_COLUMNS)
+    ]
+
+
+def _with_columns(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Rows of a set of version 1 with the texts that it lacks, empty."""
+    lacking = [name for name in columns if name not in rows]
+    return rows.assign(**dict.fromkeys(lacking, "")).astype(dict.fromkeys(lacking, "str"))
 
 
 def verify_crops(folder: str | os.PathLike) -> None:
@@ -168,10 +177,10 @@ def _read_manifest(folder: Path) -> dict:
         version, codec = manifest["version"], manifest["codec"]
     except (ValueError, KeyError, TypeError) as error:
         raise ShardError(f"{path}: not the manifest of a crop set ({error!r}); {_REMEDY}") from None
-    if (version, codec) != (VERSION, CODEC):
+    if version not in (1, VERSION) or codec != CODEC:
         raise ShardError(
-            f"{path}: version {version} with codec {codec!r}, this program reads {VERSION} with "
-            f"{CODEC!r}; make the crop set again"
+            f"{path}: version {version} with codec {codec!r}, this program reads 1 and {VERSION} "
+            f"with {CODEC!r}; make the crop set again"
         )
     return manifest
 

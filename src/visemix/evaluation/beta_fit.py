@@ -14,6 +14,8 @@ from scipy.special import expit
 from scipy.stats import chi2, f
 from sklearn.linear_model import LogisticRegression
 
+from visemix.evaluation.crossed import freedom_over_clusters
+
 KNOTS = 4
 GRID = 201  # betas at which the curve is read
 WIDEST = 0.5  # of the measured betas: an interval of the maximum beyond that places it nowhere
@@ -25,7 +27,7 @@ class Fit:
 
     place_low and place_high bound the betas at which the maximum may lie (95%, see `may_be_best`).
     `resolved` is False where they span more than half of the measured betas: a flat curve is
-    taken for resolved one time in twenty at most.
+    taken for resolved one time in twenty at most. With one training a point it is False, too.
     """
 
     grid: np.ndarray  # (GRID,) betas
@@ -36,16 +38,21 @@ class Fit:
     place_low: float
     place_high: float
     resolved: bool
+    trainings: int  # a point
 
 
-def fit_with_interval(beta: np.ndarray, correct: np.ndarray, seed: int, draws: int = 500) -> Fit:
-    """Fit a curve to trainings and bootstrap it over test clips and trainings.
+def fit_with_interval(
+    beta: np.ndarray, correct: np.ndarray, clusters: np.ndarray, seed: int, draws: int = 500
+) -> Fit:
+    """Fit a curve to trainings and bootstrap it over speakers and trainings.
 
-    beta: (points,); correct: (points, trainings, clips), 0 or 1, the same clips everywhere.
-    A draw takes clips with replacement, the same at all points, and moves each point by a mean of
-    S residuals: deviations of trainings from their point's mean, of all points together and
-    widened by sqrt(S / (S - 1)), because two or three trainings a point say too little of their
-    own spread. With one training a point the intervals hold for these trainings only.
+    beta: (points,); correct: (points, trainings, clips), 0 or 1, the same clips everywhere;
+    clusters: (clips,), of statistics.speakers_of: who speaks each clip.
+    A draw takes speakers with replacement, each with all clips, the same at all points, and moves
+    each point by a mean of S residuals: deviations of trainings from their point's mean, of all
+    points together and widened by sqrt(S / (S - 1)), because two or three trainings a point say too
+    little of their own spread. With one training a point the intervals hold for these trainings
+    only.
     Raises ValueError for fewer than KNOTS + 1 different betas.
     """
     points, trainings, clips = correct.shape
@@ -55,16 +62,20 @@ def fit_with_interval(beta: np.ndarray, correct: np.ndarray, seed: int, draws: i
     logits = fit_logits(basis(beta), accuracy.mean(1), clips)
     residuals = accuracy - accuracy.mean(1, keepdims=True)
     residuals *= np.sqrt(trainings / max(1, trainings - 1))
-    by_clip = correct.mean(1)  # (points, clips)
+    _, number = np.unique(clusters, return_inverse=True)
+    sizes = np.bincount(number)  # (speakers,)
+    sums = np.stack([np.bincount(number, right) for right in correct.mean(1)])  # (points, speakers)
     rng = np.random.default_rng(seed)
     drawn = np.empty((draws, KNOTS))
-    for number in range(draws):
-        mean = by_clip[:, rng.integers(clips, size=clips)].mean(1)
+    for row in range(draws):
+        chosen = rng.integers(len(sizes), size=len(sizes))
+        mean = sums[:, chosen].sum(1) / sizes[chosen].sum()
         moved = rng.choice(residuals.ravel(), (points, trainings)).mean(1)
-        drawn[number] = fit_logits(basis(beta), np.clip(mean + moved, 0, 1), clips)
+        drawn[row] = fit_logits(basis(beta), np.clip(mean + moved, 0, 1), clips)
     curve = expit(basis(grid) @ logits)
     low, high = np.quantile(expit(drawn @ basis(grid).T), (0.025, 0.975), axis=0)
-    freedom = points * (trainings - 1) or np.inf
+    # of the covariance: no more than trainings or, as in crossed, speakers give
+    freedom = min(points * (trainings - 1) or np.inf, freedom_over_clusters(clusters))
     places = grid[may_be_best(basis(grid), logits, np.cov(drawn.T), freedom)]
     return Fit(
         grid=grid,
@@ -74,7 +85,8 @@ def fit_with_interval(beta: np.ndarray, correct: np.ndarray, seed: int, draws: i
         place=float(grid[curve.argmax()]),
         place_low=float(places.min()),
         place_high=float(places.max()),
-        resolved=bool(np.ptp(places) <= WIDEST * np.ptp(beta)),
+        resolved=trainings > 1 and bool(np.ptp(places) <= WIDEST * np.ptp(beta)),
+        trainings=trainings,
     )
 
 

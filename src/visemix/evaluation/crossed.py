@@ -60,6 +60,24 @@ def clustered_variance(values: np.ndarray, clusters: np.ndarray) -> tuple[float,
     return float(count / (count - 1) * (sums**2).sum() / len(values) ** 2), count
 
 
+def freedom_over_clusters(clusters: np.ndarray) -> float:
+    """Degrees of freedom of `clustered_variance`: clusters less one, weighed by their sizes.
+
+    A few large clusters beside many clips alone say no more about speakers than the few do: counted
+    are (sum of sizes)^2 / sum of squared sizes (Carter, Schnepel & Steigerwald, Review of Economics
+    and Statistics 2017, for equal correlation within clusters), which is their number where all
+    have one size. At least 1.
+    """
+    _, sizes = np.unique(clusters, return_counts=True)
+    return max(1.0, float(sizes.sum() ** 2 / (sizes.astype(float) ** 2).sum() - 1))
+
+
+def design_effect(values: np.ndarray, clusters: np.ndarray) -> float:
+    """By how much clusters widen the variance of the mean of values (n,), at least 1."""
+    alone = values.var(ddof=1) / len(values)
+    return max(1.0, clustered_variance(values, clusters)[0] / alone) if alone else 1.0
+
+
 def rest_variance(*rows: np.ndarray) -> float:
     """e from the scores (S, n) of rows, S > 1; unbiased."""
     seeds, clips = rows[0].shape
@@ -97,25 +115,27 @@ def _crossed(
 ) -> Estimate:
     """Of values (n,), each the mean over seeds of one row's score, or of two rows' difference."""
     trainings, clips = rows[0].shape
-    by_clips, count = clustered_variance(values, clusters)
+    (by_clips, _), of_clips = clustered_variance(values, clusters), freedom_over_clusters(clusters)
     if trainings == 1:
-        return Estimate(float(values.mean()), by_clips, count - 1)
+        return Estimate(float(values.mean()), by_clips, of_clips)
     by_seeds, freedom = len(rows) * seeds[0] / trainings, seeds[1]
     both = len(rows) * rest_variance(*rows) / (clips * trainings)
     variance = by_clips + by_seeds - min(by_clips, by_seeds, both)
-    parts = by_clips**2 / (count - 1) + by_seeds**2 / freedom
-    return Estimate(float(values.mean()), variance, variance**2 / parts if parts else count - 1)
+    parts = by_clips**2 / of_clips + by_seeds**2 / freedom
+    return Estimate(float(values.mean()), variance, variance**2 / parts if parts else of_clips)
 
 
 def variance_components(
-    first: np.ndarray, second: np.ndarray, seeds: tuple[float, int]
+    first: np.ndarray, second: np.ndarray, clusters: np.ndarray, seeds: tuple[float, int]
 ) -> Components:
     """c, v and e of two rows' scores (S, n), none below 0; v from `seeds`, nan with one seed.
 
-    With one seed c is the variance of the two trainings' difference, the rest included.
+    clusters (n,): the speaker of each clip. c holds for clips that come in such clusters: n times
+    the clustered variance of the mean. With one seed c is the variance of the two trainings'
+    difference, the rest included.
     """
     trainings, clips = first.shape
-    spread = (second.mean(0) - first.mean(0)).var(ddof=1)
+    spread = clips * clustered_variance(second.mean(0) - first.mean(0), clusters)[0]
     if trainings == 1:
         return Components(float(spread), math.nan, math.nan)
     rest = rest_variance(first, second)

@@ -4,7 +4,9 @@ Reconstruction is measured on clips that a generator made from a real clip's own
 sound, against that real clip. Distances between distributions (FID: Heusel et al., arXiv
 1706.08500; KID: Binkowski et al., arXiv 1801.01401) are taken on the features of a front-end of
 ours, not on Inception's, so that they compare with no published FID or KID. Every measure comes
-with its n and a 95% interval over clips, because the frames of a clip are not independent.
+with its n and a 95% interval over clusters of clips (statistics.speakers_of: a speaker's clips
+together; None: each clip by itself), because the frames of a clip are not independent, nor are the
+clips of a speaker.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import t
 
-from visemix.evaluation.statistics import wilson_interval
+from visemix.evaluation.statistics import accuracy_interval, cluster_rows
 
 RESAMPLES = 2000
 GROUPS = 50  # of the jackknife, at most
@@ -111,7 +113,9 @@ def kernel_distance(terms: np.ndarray) -> float:
     return float((terms.sum() - np.trace(terms)) / (n * (n - 1)))
 
 
-def fid_measure(made: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> dict:
+def fid_measure(
+    made: Sequence[np.ndarray], true: Sequence[np.ndarray], clusters: np.ndarray | None = None
+) -> dict:
     """FID between the frames of n made and n true clips, features (T, d) each, as a measure.
 
     `frames` is their number on each side.
@@ -120,34 +124,49 @@ def fid_measure(made: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> dict:
     def distance(rows: np.ndarray) -> float:
         return frechet_distance(*(np.concatenate([x[i] for i in rows]) for x in (made, true)))
 
-    found = jackknife_measure(distance, len(made)) | {"frames": sum(map(len, made))}
+    found = jackknife_measure(distance, len(made), clusters) | {"frames": sum(map(len, made))}
     if found["low"] is not None:
         found["low"] = max(found["low"], 0.0)
     return found
 
 
-def kid_measure(made: Sequence[np.ndarray], true: Sequence[np.ndarray]) -> dict:
+def kid_measure(
+    made: Sequence[np.ndarray], true: Sequence[np.ndarray], clusters: np.ndarray | None = None
+) -> dict:
     """KID between the frames of n made and n true clips, features (T, d) each, as a measure."""
     terms = clip_kernel(made, true) if made else np.empty((0, 0))
-    return jackknife_measure(lambda rows: kernel_distance(terms[np.ix_(rows, rows)]), len(terms))
+
+    def distance(rows: np.ndarray) -> float:
+        return kernel_distance(terms[np.ix_(rows, rows)])
+
+    return jackknife_measure(distance, len(terms), clusters)
 
 
-def mean_measure(values: Sequence[float], statistic: Callable = np.mean) -> dict:
+def mean_measure(
+    values: Sequence[float], statistic: Callable = np.mean, clusters: np.ndarray | None = None
+) -> dict:
     """{value, low, high, n}: mean (or median) over clips and its 95% percentile bootstrap interval.
 
-    The interval is None with fewer than two clips, value too with none.
+    The interval is None with fewer than two clips or with all of one cluster, value too with none.
     """
     values = np.asarray(values, np.float64)
-    if len(values) < 2:
-        return {"value": float(values[0]) if len(values) else None} | _no_interval(len(values))
+    groups = cluster_rows(np.arange(len(values)) if clusters is None else clusters)
+    if len(groups) < 2:
+        value = float(statistic(values)) if len(values) else None
+        return {"value": value} | _no_interval(len(values))
     rng = np.random.default_rng(0)
-    draws = statistic(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
+    if len(groups) == len(values):
+        draws = statistic(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
+    else:
+        parts = [values[rows] for rows in groups]
+        chosen = rng.integers(0, len(parts), (RESAMPLES, len(parts)))
+        draws = [statistic(np.concatenate([parts[i] for i in row])) for row in chosen]
     low, high = np.quantile(draws, [0.025, 0.975])
     return _measure(statistic(values), low, high, len(values))
 
 
-def share_measure(right: Sequence[np.ndarray]) -> dict:
-    """{value, low, high, n} of accuracy, or any share, 0..1, with its 95% Wilson interval.
+def share_measure(right: Sequence[np.ndarray], clusters: np.ndarray | None = None) -> dict:
+    """{value, low, high, n} of accuracy, or any share, 0..1: see statistics.accuracy_interval.
 
     right: booleans (n,) for the same n clips, one array a training; several are averaged, and do
     not narrow the interval, because they share the clips.
@@ -156,21 +175,31 @@ def share_measure(right: Sequence[np.ndarray]) -> dict:
     if share is None:
         return {"value": None} | _no_interval(0)
     n = len(right[0])
-    return _measure(share, *wilson_interval(round(share * n), n), n)
+    clusters = np.arange(n) if clusters is None else clusters
+    return _measure(share, *accuracy_interval(np.mean(right, axis=0), clusters), n)
 
 
-def jackknife_measure(statistic: Callable[[np.ndarray], float], n: int) -> dict:
+def jackknife_measure(
+    statistic: Callable[[np.ndarray], float], n: int, clusters: np.ndarray | None = None
+) -> dict:
     """{value, low, high, n} of a statistic of clips (row numbers) that is not a mean.
 
-    95% interval by a jackknife that leaves out one of at most GROUPS groups of clips at a time. A
-    bootstrap would draw clips twice, which FID and KID take for too little spread. The interval is
-    None with fewer than four clips.
+    95% interval by a jackknife that leaves out one of at most GROUPS groups of whole clusters at a
+    time. A bootstrap would draw clips twice, which FID and KID take for too little spread. The
+    interval is None with fewer than four clips, or with fewer than three clusters.
     """
-    rows = np.random.default_rng(0).permutation(n)
-    if n < 4:
+    rows = np.arange(n)
+    of_clusters = cluster_rows(rows if clusters is None else clusters)
+    if n < 4 or len(of_clusters) < 3:
         return {"value": statistic(rows) if n >= 2 else None} | _no_interval(n)
-    value = statistic(np.sort(rows))
-    groups = np.array_split(rows, min(GROUPS, n))
+    value = statistic(rows)
+    order = np.random.default_rng(0).permutation(len(of_clusters))
+    groups = [
+        np.concatenate([of_clusters[i] for i in part])
+        for part in np.array_split(order, min(GROUPS, len(order)))
+    ]
+    if max(map(len, groups)) > n - 2:
+        return {"value": value} | _no_interval(n)  # what is left has no distance
     parts = np.array([statistic(np.setdiff1d(rows, group)) for group in groups])
     g = len(groups)
     error = np.sqrt((g - 1) / g * np.sum((parts - parts.mean()) ** 2))

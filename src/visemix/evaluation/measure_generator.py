@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from visemix.clips.mixture import EVALUATION
 from visemix.clips.shards import CropSet, open_crops, read_rejects
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.evaluation import generator_measures as measures
-from visemix.evaluation.resolution import compare_rows
+from visemix.evaluation.resolution import compare_rows, named_clips
+from visemix.evaluation.statistics import clustered_by, speakers_of
 from visemix.papers.cells import evaluation_folder
 
 VERSION = 2
@@ -34,6 +36,11 @@ class Pairs:
     rejects: pd.DataFrame
     made: list[np.ndarray]  # crops (T, 96, 96) uint8
     true: list[np.ndarray]
+
+    @property
+    def clusters(self) -> np.ndarray:
+        """Who speaks each clip (see statistics.speakers_of)."""
+        return speakers_of(self.index)
 
 
 def read_pairs(made_folder: str | Path, real_folder: str | Path) -> Pairs:
@@ -79,7 +86,9 @@ def measure_generator(
             the measures of synchrony out.
 
     Returns:
-        {version, split, why, drawn, made, rejected: {reason: clips}, measures: [...]}; a measure is
+        {version, split, why, drawn, made, rejected: {reason: clips}, clustered_by,
+        measures: [...]}, with clustered_by, what the intervals of all measures but the speed are
+        over (older files lack it: over clips); a measure is
         {key, name, unit, better, value, low, high, n, reference}, with reference None or the same
         measure of something known: {name, value, low, high, n}.
     """
@@ -98,6 +107,7 @@ def measure_generator(
         "made": len(pairs.made),
         # without what is in brackets, which differs from clip to clip
         "rejected": dict(Counter(pairs.rejects["reason"].str.split(" (", regex=False).str[0])),
+        "clustered_by": clustered_by(pairs.clusters) if len(pairs.made) else "",
         "measures": found,
     }
 
@@ -110,7 +120,10 @@ def reconstruction(pairs: Pairs) -> list[dict]:
         ("psnr", "PSNR", "dB", measures.psnr), ("ssim", "SSIM", "", measures.ssim),
     ):  # fmt: skip
         values, references = (
-            measures.mean_measure([function(*both) for both in zip(clips, pairs.true, strict=True)])
+            measures.mean_measure(
+                [function(*both) for both in zip(clips, pairs.true, strict=True)],
+                clusters=pairs.clusters,
+            )
             for clips in (pairs.made, stills)
         )
         rows.append(_row(key, name, unit, "higher", values, STILL, references))
@@ -120,7 +133,9 @@ def reconstruction(pairs: Pairs) -> list[dict]:
     ):
         if f"{key}_distance" in pairs.index:
             values, references = (
-                measures.mean_measure(pairs.index[f"{prefix}{key}_distance"])
+                measures.mean_measure(
+                    pairs.index[f"{prefix}{key}_distance"], clusters=pairs.clusters
+                )
                 for prefix in ("", "still_")
             )
             rows.append(
@@ -139,7 +154,13 @@ def distances(pairs: Pairs, features: Callable) -> list[dict]:
     where = f"on the features of run {OBSERVER}'s front-end"
     return [
         _row(
-            key, f"{name} {where}", "", "lower", function(made, true), STILL, function(still, true)
+            key,
+            f"{name} {where}",
+            "",
+            "lower",
+            function(made, true, pairs.clusters),
+            STILL,
+            function(still, true, pairs.clusters),
         )
         for key, name, function in (
             ("fid", "FID", measures.fid_measure),
@@ -155,7 +176,8 @@ def synchrony(pairs: Pairs, sync: Sync, sounds: Callable[[str], np.ndarray]) -> 
         np.array([sync(*both) for both in zip(clips, heard, strict=True)], float).reshape(-1, 2)
         for clips in (pairs.made, pairs.true)
     )
-    mean, share = measures.mean_measure, measures.share_measure
+    mean = partial(measures.mean_measure, clusters=pairs.clusters)
+    share = partial(measures.share_measure, clusters=pairs.clusters)
     return [
         _row("sync_confidence", "sync confidence of our own expert", "", "higher",
              mean(made[:, 1]), REAL, mean(true[:, 1])),
@@ -199,11 +221,10 @@ def reading(
         if any(table.index.tolist() != known for table in [*made, *real]):
             raise ValueError(f"the predictions of {run} are of other clips; evaluate it again")
         right, truth = ([t["correct"].to_numpy(bool) for t in tables] for tables in (made, real))
+        clusters = speakers_of(named_clips([t.reset_index() for t in [*made, *real]]))
+        share = partial(measures.share_measure, clusters=clusters)
         name = f"accuracy of {run}, trained on real clips {kind}"
-        rows.append(
-            _row(f"accuracy_{run}", name, "", "higher",
-                 measures.share_measure(right), REAL, measures.share_measure(truth))
-        )  # fmt: skip
+        rows.append(_row(f"accuracy_{run}", name, "", "higher", share(right), REAL, share(truth)))
         # No variance between trainings: the same ones read both sets.
         found = compare_rows(*([t.reset_index() for t in both] for both in (real, made)), (0.0, 1))
         name = f"accuracy of {run} on the generator's clips minus that on the real clips"

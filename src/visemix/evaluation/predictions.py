@@ -119,13 +119,14 @@ def write_evaluation(folder: str | Path, predictions: pd.DataFrame, facts: dict)
     """Write predictions.parquet and metrics.json (the metrics and `facts`); returns the latter.
 
     Version 2 of metrics.json has predictions_sha256 and what `provenance_of` says; version 1 lacks
-    them and is else the same.
+    them and is else the same. From version 3 on rejected clips of predictions.parquet keep their
+    speaker; before it is "".
     """
     folder = Path(folder)
     with atomic_path(folder / "predictions.parquet") as temporary:
         predictions.to_parquet(temporary, index=False)
     digest = sha256_file(folder / "predictions.parquet")
-    metrics = {"version": 2, **metrics_of(predictions), **facts, "predictions_sha256": digest}
+    metrics = {"version": 3, **metrics_of(predictions), **facts, "predictions_sha256": digest}
     write_json(folder / "metrics.json", metrics)
     return metrics
 
@@ -197,7 +198,7 @@ def _rejected_rows(rejects: pd.DataFrame) -> pd.DataFrame:
         {
             "clip_id": rejects["clip_id"].tolist(),
             "label": rejects["label"].tolist(),
-            "speaker": "",
+            "speaker": rejects["speaker"].tolist(),
             "top5": [[] for _ in range(len(rejects))],
             "top5_probability": [[] for _ in range(len(rejects))],
             "label_probability": np.zeros(len(rejects), np.float32),

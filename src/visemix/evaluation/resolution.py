@@ -7,7 +7,11 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import binom, nct, t
 
-from visemix.evaluation.crossed import crossed_difference
+from visemix.evaluation.crossed import (
+    clustered_variance,
+    crossed_difference,
+    freedom_over_clusters,
+)
 from visemix.evaluation.statistics import paired_comparison, speakers_of
 
 
@@ -28,24 +32,30 @@ def compare_rows(
 ) -> dict:
     """Compare two table rows on the same clips; each is a list of prediction tables, one a seed.
 
-    seeds: of `pooled_seed_variance`. Returns n (clips); clusters, the number of speakers, or of
-    clips where speakers are not known (statistics.speakers_of); difference (accuracy of the second
-    minus the first, -1..1) with its 95% interval low..high and p; p_mcnemar, the exact McNemar test
-    of the first seeds; only_first and only_second, the clips that only one of these got right;
-    detectable and detectable_over_seeds, the smallest true difference that is found with 80% power
-    on this test set between two given trainings (McNemar), and between rows (nan with one seed).
-    With several seeds p and the interval allow for other clips and other trainings
-    (crossed.crossed_difference). With one seed nothing is known about other trainings: p and
-    interval hold for these two only, and are p_mcnemar and Agresti & Min's (Statistics in Medicine
-    2005) where no speaker has two clips, else of a t-test over speakers.
+    seeds: of `pooled_seed_variance`. Returns n (clips); clusters, the number of speakers, with
+    clips whose speaker is not known as one each (statistics.speakers_of); difference (accuracy of
+    the second minus the first, -1..1) with its 95% interval low..high and p; p_mcnemar, the exact
+    McNemar test of the first seeds; only_first and only_second, the clips that only one of these
+    got right; detectable and detectable_over_seeds, the smallest true difference that is found with
+    80% power on this test set between two given trainings (McNemar; a t-test over speakers where
+    one has several clips), and between rows (nan with one seed). With several seeds p and the
+    interval allow for other clips and other trainings (crossed.crossed_difference). With one seed
+    nothing is known about other trainings: p and interval hold for these two only, and are
+    p_mcnemar and Agresti & Min's (Statistics in Medicine 2005) where no speaker has two clips, else
+    of a t-test over speakers.
     Raises ValueError when the clips or the numbers of seeds differ.
     """
     pairs = [paired_comparison(a, b) for a, b in zip(first, second, strict=True)]
     n, one = pairs[0].n, pairs[0]
-    clusters = speakers_of(first[0].sort_values("clip_id"))
+    clusters = speakers_of(named_clips([*first, *second]))
     found = crossed_difference(scores(first), scores(second), clusters, seeds)
     (low, high), p = found.interval, found.p
-    if len(pairs) == 1 and len(set(clusters)) == n:
+    detectable = minimum_detectable_difference(n, (one.only_first + one.only_second) / n)
+    if len(set(clusters)) < n:
+        variance, _ = clustered_variance(scores(second[:1])[0] - scores(first[:1])[0], clusters)
+        freedom = freedom_over_clusters(clusters)
+        detectable = detectable_by_t_test(variance, freedom) if variance else math.nan
+    elif len(pairs) == 1:
         only_first, only_second = one.only_first + 0.5, one.only_second + 0.5
         centre = (only_second - only_first) / (n + 2)
         spread = math.sqrt((only_first + only_second) / (n + 2) - centre**2) / math.sqrt(n + 2)
@@ -61,9 +71,23 @@ def compare_rows(
         "p_mcnemar": one.p,
         "only_first": one.only_first,
         "only_second": one.only_second,
-        "detectable": minimum_detectable_difference(n, (one.only_first + one.only_second) / n),
+        "detectable": detectable,
         "detectable_over_seeds": over_seeds,
     }
+
+
+def named_clips(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The clips of prediction tables of the same clips, by clip_id, with who speaks them.
+
+    Tables of older evaluations lack the speakers of rejected clips: any that names one counts.
+    """
+    clips = tables[0][["clip_id"]].sort_values("clip_id", ignore_index=True)
+    speakers = pd.Series("", index=clips["clip_id"])
+    for table in tables:
+        if "speaker" in table:
+            named = table.set_index("clip_id")["speaker"].reindex(speakers.index)
+            speakers = speakers.where(speakers != "", named)
+    return clips.assign(speaker=speakers.to_numpy())
 
 
 def scores(tables: list[pd.DataFrame]) -> np.ndarray:

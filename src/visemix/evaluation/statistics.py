@@ -16,17 +16,51 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[flo
     return float(interval.low), float(interval.high)
 
 
-def speakers_of(predictions: pd.DataFrame) -> np.ndarray:
-    """Who speaks each clip of a prediction table; where that is not known, the clips' own names.
+def speakers_of(clips: pd.DataFrame) -> np.ndarray:
+    """Cluster of each clip of a table (columns clip_id and, where known, speaker): names (n,).
 
-    LRW does not say who speaks. There, and with a single speaker, every clip counts as a speaker of
-    its own, which makes intervals too narrow if a few people speak many of the clips.
+    A clip's cluster is its speaker; a clip whose speaker is not known ("") is a cluster of its own,
+    and only it. LRW does not say who speaks. There, and where fewer than two speakers are named,
+    every clip is a cluster of its own, which makes intervals too narrow if a few people speak many
+    of the clips.
     """
-    if "speaker" in predictions:
-        speakers = predictions["speaker"]
-        if (speakers != "").all() and speakers.nunique() > 1:
-            return speakers.to_numpy()
-    return predictions["clip_id"].to_numpy()
+    own = "clip " + clips["clip_id"].astype(str)  # never the name of a speaker
+    if "speaker" in clips:
+        speakers = clips["speaker"]
+        if speakers[speakers != ""].nunique() > 1:
+            return np.where(speakers != "", "speaker " + speakers.astype(str), own)
+    return own.to_numpy()
+
+
+def clustered_by(clusters: np.ndarray) -> str:
+    """What the clusters of `speakers_of` are, in words."""
+    alone = sum(name.startswith("clip ") for name in clusters)
+    if alone == len(clusters):
+        return "clip (speakers not known)"
+    if not alone:
+        return "speaker"
+    return f"speaker ({alone} clip{'s' * (alone > 1)} of unknown speakers, each by itself)"
+
+
+def cluster_rows(clusters: np.ndarray) -> list[np.ndarray]:
+    """Positions of the clips of each cluster, from clusters (n,) of names."""
+    _, number = np.unique(clusters, return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else []
+
+
+def accuracy_interval(values: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:
+    """95% interval of an accuracy, the mean of values (n,) in 0..1, for other clips and speakers.
+
+    Wilson's over clips; where speakers have several clips (`clusters` of `speakers_of`), the wider
+    of that and `bootstrap_interval`, which has no width where all values are equal.
+    """
+    n = len(values)
+    low, high = wilson_interval(round(float(np.mean(values)) * n), n)
+    if len(set(clusters)) < n:
+        by_speakers = bootstrap_interval(values, clusters)
+        low, high = min(low, by_speakers[0]), max(high, by_speakers[1])
+    return low, high
 
 
 def bootstrap_interval(
@@ -76,6 +110,26 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return adjusted.tolist()
+
+
+LEVEL = 0.05
+HIGHER, LOWER = "resolved, higher", "resolved, lower"
+UNRESOLVED, ONE_TRAINING = "not resolved", "not resolved: one training a row"
+VERDICTS = (HIGHER, LOWER, UNRESOLVED, ONE_TRAINING)
+
+
+def verdict(difference: float, p_holm: float, seeds: int) -> str:
+    """What may be said of a difference between rows, one of VERDICTS: the one rule of all tables.
+
+    It is resolved where p, corrected (`holm`) for all comparisons of the table that it stands in,
+    is below LEVEL, and each row is more than one training (`seeds`), because of one training a row
+    nothing says what another seed would give.
+    """
+    if seeds < 2:
+        return ONE_TRAINING
+    if not p_holm < LEVEL:
+        return UNRESOLVED
+    return HIGHER if difference > 0 else LOWER
 
 
 @dataclass(frozen=True)

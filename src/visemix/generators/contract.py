@@ -335,7 +335,8 @@ def _crashed(group: list[Task]) -> list[tuple[Task, Generated]]:
 def _crop_record(task: Task, made: Generated) -> CropRecord:
     return CropRecord(
         task.clip_id, task.label, made.crops, made.quality, speaker=task.portrait,
-        word_start_s=task.word_start_s, word_end_s=task.word_end_s, reason=made.record.reason,
+        source=task.source, word_start_s=task.word_start_s, word_end_s=task.word_end_s,
+        reason=made.record.reason,
     )  # fmt: skip
 
 

@@ -170,10 +170,10 @@ def _reconstruct(job: Reconstruction, clip: dict) -> tuple[CropRecord, tuple[flo
         true = crop_clip(real.frames, detector, **job.crop_parameters)
     except (GenerationError, MediaError, CropError) as error:
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), clip["media"])
-        return CropRecord(clip["clip_id"], clip["label"], None, reason=reason), None
+        return _rejected(clip, reason), None
     quality = made.quality | _distances(made, true, job.crop_parameters)
     record = CropRecord(
-        clip["clip_id"], clip["label"], made.crops, quality, clip["speaker"],
+        clip["clip_id"], clip["label"], made.crops, quality, clip["speaker"], clip["clip_id"],
         clip["word_start_s"], clip["word_end_s"],
     )  # fmt: skip
     return record, seconds
@@ -220,7 +220,13 @@ def _in_crop(landmarks: np.ndarray, parameters: dict) -> np.ndarray:
 
 def _crashed(clip: dict) -> tuple[CropRecord, None]:
     reason = "the process that worked on the clip died twice"
-    return CropRecord(clip["clip_id"], clip["label"], None, reason=reason), None
+    return _rejected(clip, reason), None
+
+
+def _rejected(clip: dict, reason: str) -> CropRecord:
+    """A clip that was not made, with whose it would have been."""
+    known = {"speaker": clip["speaker"], "source": clip["clip_id"]}
+    return CropRecord(clip["clip_id"], clip["label"], None, reason=reason, **known)
 
 
 @lru_cache(maxsize=1)

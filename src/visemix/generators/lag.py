@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import open_crops
+from visemix.evaluation.statistics import cluster_rows, speakers_of
 from visemix.generators.checks import frame_levels
 from visemix.media import read_sound
 from visemix.run.atomic import write_json
@@ -48,7 +49,8 @@ def write_lag(
             )
             for row in rows
         ]
-    write_json(path, set_lag(np.array(curves).reshape(-1, len(LAGS))))
+        speakers = speakers_of(crops.index.iloc[rows])  # portraits
+    write_json(path, set_lag(np.array(curves).reshape(-1, len(LAGS)), speakers))
 
 
 def read_lag(path: str | PathLike) -> dict:
@@ -69,25 +71,28 @@ def correlations(crops: np.ndarray, sound: np.ndarray) -> np.ndarray:
     return np.mean([[_correlation(t, level, lag) for lag in LAGS] for t in (change, darkness)], 0)
 
 
-def set_lag(curves: np.ndarray, seed: int = 0) -> dict:
-    """The lag of a set from the correlations (clips, 13) of its clips.
+def set_lag(curves: np.ndarray, clusters: np.ndarray | None = None, seed: int = 0) -> dict:
+    """The lag of a set from the correlations (clips, 13) of its clips; clusters: of whom each is.
 
     Keys: clips; lag_frames, at which the mean correlation is largest (between frames by a
-    parabola; positive: the picture is late); interval, 95% by bootstrap over clips; correlation,
-    its largest value; verdict: "in step" or "out of step" where the whole interval is within one
-    frame or none of it, else "not resolved". Without clips lag and interval are None.
+    parabola; positive: the picture is late); interval, 95% by bootstrap over `clusters` (None:
+    over clips); correlation, its largest value; verdict: "in step" or "out of step" where the whole
+    interval is within one frame or none of it, else "not resolved". Without clips lag and interval
+    are None.
     """
     if not len(curves):
         return {"clips": 0, "lag_frames": None, "interval": None, "correlation": None} | {
             "verdict": "not resolved"
         }
     rng, mean = np.random.default_rng(seed), curves.mean(0)
-    drawn = rng.integers(0, len(curves), (DRAWS, len(curves)))
-    low, high = np.percentile([_peak(curves[rows].mean(0)) for rows in drawn], [2.5, 97.5])
+    groups = cluster_rows(np.arange(len(curves)) if clusters is None else clusters)
+    drawn = rng.integers(0, len(groups), (DRAWS, len(groups)))
+    peaks = [_peak(curves[np.concatenate([groups[i] for i in row])].mean(0)) for row in drawn]
+    low, high = np.percentile(peaks, [2.5, 97.5])
     verdict = "not resolved"
-    if len(curves) > 1 and low >= -TOLERANCE and high <= TOLERANCE:
+    if len(groups) > 1 and low >= -TOLERANCE and high <= TOLERANCE:
         verdict = "in step"
-    elif len(curves) > 1 and (low > TOLERANCE or high < -TOLERANCE):
+    elif len(groups) > 1 and (low > TOLERANCE or high < -TOLERANCE):
         verdict = "out of step"
     return {
         "clips": len(curves),

@@ -216,6 +216,18 @@ def compared_cells(paper: str, table: str) -> list[tuple[Cell, Cell]]:
     return pairs
 
 
+def compared_runs(paper: str, table: str) -> list[tuple[str, str]]:
+    """Pairs (earlier, later) of runs that are compared on a table's test set, without repeats.
+
+    The rows of `compared_cells`, and what the front page asks of the table besides. p values are
+    corrected for all of them together, so that a difference has one p wherever it is shown.
+    """
+    rows = [(earlier.run, later.run) for earlier, later in compared_cells(paper, table)]
+    asked = read_paper(paper).get("questions", [])
+    rows += [(one["without"], one["with"]) for one in asked if one["table"] == table]
+    return list(dict.fromkeys(rows))
+
+
 def changes_shown(paper: str, table: str, parameters: dict) -> dict:
     """The part of params.yaml's `runs` that changes rows of this table."""
     return {r: c for r, c in parameters["runs"].items() if r in table_runs(paper, table)}

@@ -6,9 +6,9 @@ LipGen prints one number for the whole set (Table II); the angles are not in the
 import numpy as np
 import pandas as pd
 
-from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
+from visemix.evaluation.resolution import pooled_seed_variance
 from visemix.papers.cells import compared_cells
-from visemix.report.tables import summarise, table_predictions
+from visemix.report.tables import compared, summarise, table_predictions
 
 AXES = ["untouched", "yaw", "pitch", "both"]
 COLUMNS = ["run", "axis", "angle", "n", "accuracy", "low", "high"]
@@ -57,7 +57,8 @@ def turned_differences(paper: str, table: str, parameters: dict) -> list[dict]:
     """The comparisons of a table on the pose set, over its turned clips alone.
 
     Returns for each compared pair {row, above} (names of the rows) and the results of
-    evaluation.resolution.compare_rows. `parameters` needs corpus.name and seeds.
+    report.tables.compared, whose p_holm is corrected for them. `parameters` needs corpus.name
+    and seeds.
     """
     angles = read_angles(parameters["corpus"]["name"])
     turned = angles.clip_id[(angles.yaw != 0) | (angles.pitch != 0)]
@@ -65,9 +66,9 @@ def turned_differences(paper: str, table: str, parameters: dict) -> list[dict]:
         run: [frame[frame.clip_id.isin(turned)] for frame in frames]
         for run, frames in table_predictions(paper, table, parameters).items()
     }
-    seeds = pooled_seed_variance(list(rows.values()))
-    return [
-        {"row": later.row, "above": earlier.row}
-        | compare_rows(rows[earlier.run], rows[later.run], seeds)
+    pairs = {
+        (later.row, earlier.row): (rows[earlier.run], rows[later.run])
         for earlier, later in compared_cells(paper, table)
-    ]
+    }
+    found = compared(pairs, pooled_seed_variance(list(rows.values())))
+    return [{"row": row, "above": above} | result for (row, above), result in found.items()]

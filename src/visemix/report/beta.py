@@ -3,16 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from visemix.evaluation.beta_fit import KNOTS, Fit, fit_with_interval
-from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
-from visemix.evaluation.statistics import holm
+from visemix.evaluation.resolution import (
+    named_clips,
+    pooled_seed_variance,
+    scores,
+)
+from visemix.evaluation.statistics import HIGHER, LOWER, ONE_TRAINING, speakers_of, verdict
 from visemix.papers.beta_axis import Point, curve_points
 from visemix.papers.mixture_runs import repeats_value
 from visemix.report.shown import BETA
 from visemix.report.site import HOME, Site, add_file, write_page
-from visemix.report.tables import read_predictions, summarise
+from visemix.report.tables import compared, read_predictions, summarise
 
 CURVE = [
     "control", "generator", "repeats", "beta", "run", "steps", "accuracy", "low", "high", "n",
@@ -20,11 +25,12 @@ CURVE = [
 ]  # fmt: skip
 DIFFERENCES = [
     "control", "generator", "repeats", "beta", "run", "n", "seeds", "difference", "low", "high",
-    "p", "p_holm", "p_mcnemar", "scale",
+    "p", "p_holm", "verdict", "p_mcnemar", "scale",
 ]  # fmt: skip
-FITS = ["control", "generator", "place", "place_low", "place_high", "resolved", "highest"]
+FITS = [
+    "control", "generator", "trainings", "place", "place_low", "place_high", "resolved", "highest",
+]  # fmt: skip
 CONTROLS = {"updates": "equal updates", "epochs": "equal epochs"}
-LEVEL = 0.05
 BOOTSTRAP_SEED = 0
 
 
@@ -59,20 +65,19 @@ def difference_table(axis: dict[Point, list[pd.DataFrame]], curve: pd.DataFrame)
     """Every mixture against the real clips alone on the same clips, columns DIFFERENCES.
 
     difference (per cent), its 95% interval and p are of evaluation.resolution.compare_rows, with
-    the spread between seeds pooled over all runs; p_holm is p corrected for all rows of the table.
+    the spread between seeds pooled over all runs; p_holm is p corrected for all rows of the table,
+    verdict what follows from it (report.tables.compared).
     """
     by_run = {point.run: predictions for point, predictions in axis.items()}
-    seeds = pooled_seed_variance(list(by_run.values()))
     real = next(run for repeats, run in zip(curve.repeats, curve.run, strict=True)
                 if repeats == "inf")  # fmt: skip
+    points = curve[curve.repeats != "inf"].to_dict("records")
+    pairs = {at: (by_run[real], by_run[point["run"]]) for at, point in enumerate(points)}
     rows = []
-    for point in curve[curve.repeats != "inf"].to_dict("records"):
-        result = compare_rows(by_run[real], by_run[point["run"]], seeds)
+    for at, result in compared(pairs, pooled_seed_variance(list(by_run.values()))).items():
         percent = {key: 100 * result[key] for key in ("difference", "low", "high")}
-        rows.append(point | result | percent)
-    table = pd.DataFrame(rows)
-    table["p_holm"] = holm(table.p)
-    return table[DIFFERENCES]
+        rows.append(points[at] | result | percent)
+    return pd.DataFrame(rows)[DIFFERENCES]
 
 
 def fit_axis(
@@ -84,16 +89,10 @@ def fit_axis(
         if rows.beta.nunique() <= KNOTS:
             continue
         frames = [axis[point] for point in axis if (point.control, point.generator) == key]
-        correct = pd.concat(
-            {
-                (position, seed): frame.set_index("clip_id").correct
-                for position, seeds in enumerate(frames)
-                for seed, frame in enumerate(seeds)
-            },
-            axis=1,
-        ).to_numpy(float)  # (clips, points x seeds)
-        correct = correct.T.reshape(len(frames), -1, len(correct))
-        fits[key] = fit_with_interval(rows.beta.to_numpy(float), correct, BOOTSTRAP_SEED)
+        correct = np.stack([scores(seeds) for seeds in frames])  # (points, trainings, clips)
+        clusters = speakers_of(named_clips([table for seeds in frames for table in seeds]))
+        beta = rows.beta.to_numpy(float)
+        fits[key] = fit_with_interval(beta, correct, clusters, BOOTSTRAP_SEED)
     return fits
 
 
@@ -101,7 +100,7 @@ def fit_table(fits: dict[tuple[str, str], Fit]) -> pd.DataFrame:
     """One row a fitted curve, columns FITS: where its maximum lies, and how high it is (%)."""
     rows = [
         {"control": control, "generator": generator}
-        | {key: getattr(fit, key) for key in ("place", "place_low", "place_high", "resolved")}
+        | {key: getattr(fit, key) for key in FITS[2:-1]}
         | {"highest": 100 * fit.curve.max()}
         for (control, generator), fit in fits.items()
     ]
@@ -112,31 +111,31 @@ def verdicts(differences: pd.DataFrame) -> list[dict]:
     """What adding a generator's clips does: entries {control, generator, verdict, words}.
 
     Only mixtures that hold every real clip (N >= 1) are judged, because below that real clips are
-    taken away as well. verdict is 'helps', 'harms', 'both', 'not resolved' or 'not asked'.
+    taken away as well. verdict is 'helps', 'harms', 'both', 'not resolved' or 'not asked', by the
+    rows' own verdicts: of one training a point nothing is resolved.
     """
     entries = []
     for (control, generator), rows in differences.groupby(["control", "generator"], sort=False):
         added = rows[[repeats_value(repeats) >= 1 for repeats in rows.repeats]]
-        resolved = added[added.p_holm < LEVEL]
         found = {
-            "helps": resolved[resolved.difference > 0],
-            "harms": resolved[resolved.difference < 0],
+            "helps": added[added.verdict == HIGHER],
+            "harms": added[added.verdict == LOWER],
         }
         kinds = [kind for kind, points in found.items() if len(points)]
-        verdict = "both" if len(kinds) == 2 else kinds[0] if kinds else "not resolved"
-        entry = {"control": control, "generator": generator, "verdict": verdict}
+        said = "both" if len(kinds) == 2 else kinds[0] if kinds else "not resolved"
+        entry = {"control": control, "generator": generator, "verdict": said}
         if added.empty:
             entry |= {"verdict": "not asked", "words": "no N from 1 on was run"}
         elif kinds:
             entry["words"] = "; ".join(f"{kind} at {_shown(found[kind])}" for kind in kinds)
+        elif (added.verdict == ONE_TRAINING).all():
+            entry["words"] = "not resolved: one training a point, and another seed may turn it"
         else:
             reach = (added.high - added.low).max() / 2
             entry["words"] = (
                 f"not resolved at n = {added.n.iloc[0]}: the intervals reach {reach:.0f} points "
                 "to either side"
             )
-        if len(rows) and rows.seeds.iloc[0] == 1:
-            entry["words"] += " (one training a point: another seed may turn it)"
         entries.append(entry)
     return entries
 
@@ -150,6 +149,8 @@ def place_in_words(fit: Fit | None) -> str:
     if fit is None:
         return f"no curve was fitted: fewer than {KNOTS + 1} points"
     interval = f"[{fit.place_low:.2f}, {fit.place_high:.2f}]"
+    if fit.trainings == 1:
+        return f"maximum not resolved: one training a point; of these it may be in {interval}"
     if not fit.resolved:
         return f"maximum not resolved: anywhere in beta {interval}"
     return f"maximum at beta {fit.place:.2f} {interval}"
@@ -177,12 +178,12 @@ def curve_markdown(curve: pd.DataFrame, fits: dict[tuple[str, str], Fit]) -> str
 def differences_markdown(differences: pd.DataFrame) -> str:
     """Every mixture against the real clips alone, and the verdicts, for people."""
     lines = [f"### Against the real clips alone (scale {differences.scale[0]})", ""]
-    lines += ["| control | generator | N | beta | difference [95% interval] | p | p (Holm) |"]
-    lines += ["|---|---|---|---|---|---|---|"]
+    head = "| control | generator | N | beta | difference [95% interval] | p | p (Holm) | |"
+    lines += [head, "|---|---|---|---|---|---|---|---|"]
     lines += [
         f"| {CONTROLS[row.control]} | {row.generator} | {row.repeats} | {row.beta:.3f} | "
         f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}] | "
-        f"{row.p:.2g} | {row.p_holm:.2g} |"
+        f"{row.p:.2g} | {row.p_holm:.2g} | {row.verdict} |"
         for row in differences.itertuples()
     ]
     lines.append("")
@@ -201,6 +202,9 @@ def page_facts() -> dict | None:
         return None
     curve = pd.read_csv(BETA / "curve.csv", keep_default_na=False, dtype={"repeats": str})
     differences = pd.read_csv(BETA / "verdicts.csv", dtype={"repeats": str})
+    if "verdict" not in differences:  # made by older code
+        facts = zip(differences.difference, differences.p_holm, differences.seeds, strict=True)
+        differences["verdict"] = [verdict(*one) for one in facts]
     pictures = [BETA / "curve.png", BETA / "verdicts.png"]
     if (BETA / "samplings.csv").is_file():
         pictures += sorted(BETA.glob("samplings-*.png"))

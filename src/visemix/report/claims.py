@@ -4,8 +4,8 @@ import pandas as pd
 
 from visemix.evaluation.crossed import crossed_difference
 from visemix.evaluation.published import Z, independent_z, most_discordant
-from visemix.evaluation.resolution import compare_rows, pooled_seed_variance, scores
-from visemix.evaluation.statistics import holm, speakers_of
+from visemix.evaluation.resolution import compare_rows, named_clips, pooled_seed_variance, scores
+from visemix.evaluation.statistics import HIGHER, LOWER, UNRESOLVED, holm, speakers_of, verdict
 from visemix.papers.cells import Cell
 from visemix.papers.claims import claim_cells, compared_pairs, not_run_because, read_claims
 from visemix.report.tables import read_predictions, table_predictions
@@ -14,7 +14,6 @@ COLUMNS = [
     "id", "paper", "where", "claim", "cells", "arithmetic", "arithmetic_verdict", "note",
     "resolvable", "ours", "verdict",
 ]  # fmt: skip
-LEVEL = 0.05
 
 
 def arithmetic(claim: dict) -> dict[str, float]:
@@ -31,9 +30,9 @@ def claims_table(parameters: dict) -> pd.DataFrame:
     """One row a claim of papers/claims.yaml, columns COLUMNS, all text.
 
     `ours` are the numbers of our runs with n and interval, or 'not run: why'; verdict is
-    'supported', 'contradicted', 'not resolved at this n' or 'not run', and speaks of the corpus and
-    the scale that `ours` names. p is corrected (Holm) for all claims that our runs are asked about.
-    With one seed nothing is resolved: another training may turn it.
+    'supported', 'contradicted', 'not resolved at this n', ONE_TRAINING or 'not run', and speaks of
+    the corpus and the scale that `ours` names. p is corrected (Holm) for all claims that our runs
+    are asked about; what is resolved is as of evaluation.statistics.verdict.
     `parameters` needs corpus.name, papers, runs, scale and seeds.
     """
     claims, test_sets = read_claims()
@@ -126,7 +125,7 @@ def _difference_of_gains(pairs: list[tuple[Cell, Cell]], parameters: dict) -> di
             for a, b in zip(first, second, strict=True)
         ]
         rows.append([t.assign(correct=t.correct_y.astype(float) - t.correct_x) for t in both])
-    clusters = speakers_of(rows[0][0].sort_values("clip_id"))
+    clusters = speakers_of(named_clips([*rows[0], *rows[1]]))
     result = crossed_difference(*map(scores, rows), clusters, pooled_seed_variance(rows))
     low, high = (100 * bound for bound in result.interval)
     return {"difference": 100 * result.mean, "low": low, "high": high} | {
@@ -149,9 +148,9 @@ def _ours(claim: dict, found: dict, adjusted: float, parameters: dict) -> dict:
     changed = {cell.run for pair in pairs for cell in pair} & set(parameters["runs"])
     if changed:
         text += f"; not the paper's runs but changed ones: {', '.join(sorted(changed))}"
-    if seeds == 1 or adjusted >= LEVEL:
-        return {"ours": text, "verdict": "not resolved at this n"}
-    return {"ours": text, "verdict": "supported" if found["difference"] > 0 else "contradicted"}
+    words = {HIGHER: "supported", LOWER: "contradicted", UNRESOLVED: "not resolved at this n"}
+    said = verdict(found["difference"], adjusted, seeds)
+    return {"ours": text, "verdict": words.get(said, said)}
 
 
 def claims_markdown(table: pd.DataFrame, parameters: dict) -> str:

@@ -1,12 +1,21 @@
 """The front page: the questions of the run answered, small tables, and verdicts counted."""
 
+from collections import Counter
+
 import pandas as pd
 
-from visemix.evaluation.resolution import compare_rows
-from visemix.papers.cells import read_paper, table_test_set
+from visemix.evaluation.resolution import named_clips, scores
+from visemix.evaluation.statistics import accuracy_interval, speakers_of
+from visemix.papers.cells import read_paper
 from visemix.report.cell_page import cell_address
 from visemix.report.site import Site, write_page
-from visemix.report.tables import read_predictions, seed_variance, summarise
+from visemix.report.table_text import kind
+from visemix.report.tables import (
+    read_predictions,
+    summarise,
+    table_comparisons,
+    table_predictions,
+)
 from visemix.report.verdicts import comparison_verdicts, counted
 
 STATUS = {"literature": "quoted from the literature", "not yet run": "not yet run"}
@@ -20,11 +29,11 @@ def write_front_page(
     rows = [row for table in tables for row in table["rows"]]
     ids = {row["cell_id"] for row in rows}
     frames = [pd.DataFrame(table["rows"]) for table in tables]
-    statuses = counted(rows, "status")
+    statuses = list(Counter(map(_status, rows)).items())
     without = sum(bool(row["n"]) and row["cell_id"] not in audits for row in rows)
     audited = [*counted(list(audits.values()), "verdict"), ("not audited", without)]
     counts = [
-        ("cells", None, [(STATUS.get(s, f"measured at scale {s}"), k) for s, k in statuses]),
+        ("cells", None, statuses),
         ("compared rows", None, list(comparison_verdicts(frames).items())),
         ("audits of measured cells", None, audited),
         ("prose claims", "claims.html", counted(claims, "verdict")),
@@ -42,7 +51,6 @@ def write_front_page(
         counts=counts,
         audits=shown,
         claims=bool(claims),
-        holm=any("p_holm" in frame for frame in frames),
         **facts,
     )
 
@@ -51,7 +59,7 @@ def answers(name: str, parameters: dict) -> list[dict]:
     """The questions that a paper's runs were made for, answered with n, interval and p.
 
     Entries have question and either summary (of report.tables.summarise) and chance, in per cent,
-    or comparison (of evaluation.resolution.compare_rows).
+    or comparison (of report.tables.compared, as the table on the same test set has it).
     """
     paper = read_paper(name)
     full = read_predictions(paper["full_model"], "test", parameters)
@@ -59,13 +67,27 @@ def answers(name: str, parameters: dict) -> list[dict]:
     chance = 100 / full[0].label.nunique()
     found = [
         {"question": "Does the full model read lips (chance below its interval)?"}
-        | {"summary": summarise(full), "chance": chance},
+        | {"summary": _summary(full), "chance": chance},
         {"question": "What is left when the frames are shuffled in time?"}
-        | {"summary": summarise(shuffled), "chance": chance},
+        | {"summary": _summary(shuffled), "chance": chance},
     ]
     for asked in paper["questions"]:
-        test_set = table_test_set(name, asked["table"])
-        rows = [read_predictions(asked[key], test_set, parameters) for key in ("without", "with")]
-        comparison = compare_rows(*rows, seed_variance(name, asked["table"], parameters))
+        table = asked["table"]
+        rows = table_predictions(name, table, parameters)
+        comparison = table_comparisons(name, table, rows)[asked["without"], asked["with"]]
         found.append({"question": asked["question"], "comparison": comparison})
     return found
+
+
+def _summary(predictions: list[pd.DataFrame]) -> dict:
+    """`summarise` with the interval for other speakers, too."""
+    clusters = speakers_of(named_clips(predictions))
+    low, high = accuracy_interval(scores(predictions).mean(0), clusters)
+    return summarise(predictions) | {"low": 100 * low, "high": 100 * high}
+
+
+def _status(row: dict) -> str:
+    """What a row of a table is, in words."""
+    if not row["n"]:
+        return STATUS[row["status"]]
+    return f"measured at scale {row['status']}, {kind(row['departures'])}"

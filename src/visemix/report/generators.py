@@ -9,14 +9,15 @@ import pandas as pd
 
 from visemix.clips.shards import open_crops, read_rejects
 from visemix.evaluation.measure_generator import VERSION
-from visemix.evaluation.statistics import wilson_interval
+from visemix.evaluation.statistics import holm, verdict, wilson_interval
 from visemix.report import figures
 from visemix.report.shown import GENERATORS as TABLE
 from visemix.report.site import HOME, Site, add_picture, write_page
 
 COLUMNS = [
     "measure", "name", "unit", "better", "generator", "value", "low", "high", "n", "p",
-    "reference", "reference_value", "reference_low", "reference_high", "reference_n",
+    "p_holm", "trainings", "verdict", "reference", "reference_value", "reference_low",
+    "reference_high", "reference_n",
 ]  # fmt: skip
 SHEET_CLIPS, EVERY, LABEL = 6, 2, 18  # clips on a sheet, n-th frames shown, px of a line of text
 SHEET_WORDS = 6
@@ -42,7 +43,8 @@ def table(measured: dict[str, dict]) -> pd.DataFrame:
     """One row a measure and generator, those of a measure below each other; columns COLUMNS.
 
     measured: {generator: content of its measures.json}. Values are as there, shares 0..1; what does
-    not exist (an interval of one clip, a reference, sync without an expert) is empty.
+    not exist (an interval of one clip, a reference, sync without an expert) is empty. p_holm is p
+    corrected for all of the table, verdict of evaluation.statistics.verdict.
     """
     rows = []
     for generator, found in measured.items():
@@ -50,12 +52,16 @@ def table(measured: dict[str, dict]) -> pd.DataFrame:
             known = one["reference"] or {}
             rows.append(
                 {"measure": one["key"], "generator": generator, "p": one.get("p")}
+                | {"p_holm": None, "trainings": one.get("trainings"), "verdict": ""}
                 | {key: one[key] for key in ("name", "unit", "better", "value", "low", "high", "n")}
                 | {"reference": known.get("name", "")}
                 | {f"reference_{key}": known.get(key) for key in ("value", "low", "high", "n")}
             )
     order = list(dict.fromkeys(row["measure"] for row in rows))
     rows.sort(key=lambda row: order.index(row["measure"]))
+    tested = [row for row in rows if row["p"] is not None]
+    for row, adjusted in zip(tested, holm([row["p"] for row in tested]), strict=True):
+        row |= {"p_holm": adjusted, "verdict": verdict(row["value"], adjusted, row["trainings"])}
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -72,6 +78,13 @@ def clips_told(generator: str, found: dict) -> str:
     reasons = "; ".join(f"{n} x {reason}" for reason, n in found["rejected"].items())
     return f"{generator}: {found['made']} of {found['drawn']} clips made" + (
         f", rejected: {reasons}" if reasons else ", none rejected"
+    )
+
+
+def over(found: dict) -> str:
+    """What the intervals of measures are over; files that do not say it have them over clips."""
+    return (
+        f"over clusters by {found['clustered_by']}" if found.get("clustered_by") else "over clips"
     )
 
 
@@ -98,7 +111,7 @@ def to_markdown(rows: pd.DataFrame, measured: dict[str, dict], scale: str) -> st
     lines = [
         f"### Generators, scale {scale}", "",
         f"Clips of the validation split ({first['split']}), each made again from its first frame "
-        f"and its sound; {first['why']}. 95% intervals over clips.", "",
+        f"and its sound; {first['why']}. 95% intervals {over(first)}.", "",
         "| measure | better | generator | value [95% interval] | for comparison |",
         "|---|---|---|---|---|",
     ]  # fmt: skip
@@ -108,7 +121,7 @@ def to_markdown(rows: pd.DataFrame, measured: dict[str, dict], scale: str) -> st
             values = (row.reference_value, row.reference_low, row.reference_high, row.reference_n)
             known = f"{row.reference}: {shown(*values)}"
         elif not pd.isna(row.p):
-            known = f"p = {row.p:.2g}"
+            known = f"p (Holm) = {row.p_holm:.2g}: {row.verdict}"
         name = f"{row.name} ({row.unit})" if row.unit else row.name
         value = shown(row.value, row.low, row.high, row.n)
         lines.append(f"| {name} | {row.better} | {row.generator} | {value} | {known} |")
@@ -205,7 +218,12 @@ def page_facts(parameters: dict) -> dict:
 
 def write_page_of_generators(site: Site, facts: dict) -> None:
     """Write generators.html. facts: of `page_facts`."""
-    facts = facts | {"shown": shown, "clips_told": clips_told, "expert_told": expert_told}
+    facts = facts | {
+        "shown": shown,
+        "clips_told": clips_told,
+        "expert_told": expert_told,
+        "over": over,
+    }
     for name in ("training_sheet", "sheet"):
         if name in facts:
             facts[name] = add_picture(site, f"generators-{name}", facts[name])

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from visemix.evaluation import power
-from visemix.evaluation.crossed import variance_components
-from visemix.evaluation.resolution import compare_rows, pooled_seed_variance, scores
+from visemix.evaluation.crossed import Components, design_effect, variance_components
+from visemix.evaluation.resolution import compare_rows, named_clips, pooled_seed_variance, scores
+from visemix.evaluation.statistics import speakers_of
 from visemix.papers.cells import Cell, compared_cells, table_names
 from visemix.papers.claims import read_claims
 from visemix.report.tables import table_predictions
@@ -44,7 +45,7 @@ def power_table(paper: str, parameters: dict) -> pd.DataFrame:
             both = [predictions[above.run], predictions[cell.run]]
             observed = _observed(*both, seeds) | {"table": table}
             observed |= {"row": cell.id, "above": above.id}
-            design = power.Design(variance_components(*map(scores, both), seeds), len(predictions))
+            design = power.Design(_components(*both, seeds), len(predictions))
             paper_clips = test_sets[cell.test_set]["n"]
             for asked, difference in _asked(above, cell):
                 row = observed | {"asked": asked, "difference": difference}
@@ -60,12 +61,20 @@ def _asked(above: Cell, cell: Cell) -> list[tuple[str, float]]:
     return [(name, difference) for difference, name in asked.items() if difference > 0]
 
 
+def _components(first: list[pd.DataFrame], second: list[pd.DataFrame], seeds) -> Components:
+    clusters = speakers_of(named_clips([*first, *second]))
+    return variance_components(scores(first), scores(second), clusters, seeds)
+
+
 def _observed(first: list[pd.DataFrame], second: list[pd.DataFrame], seeds) -> dict:
     result = compare_rows(first, second, seeds)
-    components = variance_components(scores(first), scores(second), seeds)
+    clusters = speakers_of(named_clips([*first, *second]))
+    gain = scores(second[:1])[0] - scores(first[:1])[0]
+    components = _components(first, second, seeds)
     return {
         "n": result["n"],
         "seeds": len(first),
+        "design_effect": design_effect(gain, clusters),
         "discordant": 100 * float(np.mean(scores(first) != scores(second))),
         "training_sd": 100 * math.sqrt(components.trainings),  # nan with one seed
         "detectable": 100 * result["detectable"],
@@ -77,6 +86,7 @@ def _needed(row: dict, paper_clips: int, design: power.Design) -> dict:
     """Clips and seeds that show the difference of a row, by the names of COLUMNS."""
     share = row["difference"] / 100
     given = power.clips_needed_given_trainings(row["discordant"] / 100, share)
+    given = math.ceil(row["design_effect"] * given)  # clips of few speakers say less
     if row["seeds"] == 1:
         names = ("seeds_at_n", "seeds_at_paper_clips", "least_seeds", "clips_at_twice_least_seeds")
         return {"clips_given_trainings": given} | dict.fromkeys(names, "")

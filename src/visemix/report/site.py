@@ -7,6 +7,8 @@ from pathlib import Path
 
 import jinja2
 
+from visemix.papers.reproduction import departures, in_short
+
 HOME = ("index.html", "Front page")
 TEMPLATES = Path(str(files("visemix.report"))) / "templates"
 
@@ -31,6 +33,11 @@ def open_site(folder: str | Path, parameters: dict, nav: list[tuple[str, str]]) 
         "scale": parameters["scale"],
         "corpus": corpus,
         "miniature": corpus == "miniature",
+        "departs": "; ".join(
+            text
+            for name in parameters["papers"]
+            if (text := in_short(departures(name, parameters)))
+        ),
         "n_seeds": len(parameters["seeds"]),
         "rejected_are_errors": parameters["evaluation"]["rejected_are_errors"],
         "nav": nav,

@@ -19,23 +19,36 @@ def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
         if row.other_reading_of:
             name += f" (our other reading of {row.other_reading_of}, not a cell of the paper;"
             name += f" compared with {row.above})"
-        lines.append(f"| {name} | {row.published} | {here} | {row.n} | {against} | {row.status} |")
+        status = f"{row.status}, {kind(row.departures)}" if row.n else row.status
+        lines.append(f"| {name} | {row.published} | {here} | {row.n} | {against} | {status} |")
     lines.append("")
     for note in notes:
         interval = f" [{note['low']:.1f}, {note['high']:.1f}]" if "low" in note else ""
         lines.append(f"* {note['name']}: {note['accuracy']:.1f}{interval}, n = {note['n']}")
+    lines += [f"* No reproduction: {text} ({rows})" for text, rows in departing_rows(frame)]
     lines += _notes_on_numbers(frame)
     return "\n".join(lines).strip() + "\n"
+
+
+def kind(departures: str) -> str:
+    """Whether a measured value is a reproduction, by its column departures."""
+    return "no reproduction" if departures else "a reproduction"
+
+
+def departing_rows(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """(departures, runs) of the measured rows that are no reproductions, without repeats."""
+    rows = frame[(frame.n.astype(str) != "") & (frame.departures != "")]
+    runs = rows.groupby("departures", sort=False).run.unique()
+    return [(text, ", ".join(names)) for text, names in runs.items()]
 
 
 def _against(row) -> str:
     """A row's difference from the one above, and whether it is resolved."""
     interval = f"[{row.difference_low:+.1f}, {row.difference_high:+.1f}]"
-    text = f"{row.difference:+.1f} {interval}, p (Holm) = {row.p_holm:.2g}"
+    text = f"{row.difference:+.1f} {interval}, p (Holm) = {row.p_holm:.2g}: {row.verdict}"
     if row.seeds == 1:
-        return f"{text}: of these two trainings; another seed may turn it"
-    word = "resolved" if row.p_holm < 0.05 else "not resolved"
-    return f"{text}: {word}; first seeds, McNemar p = {row.p_mcnemar:.2g}"
+        return f"{text}, and another seed may turn it"
+    return f"{text}; first seeds, McNemar p = {row.p_mcnemar:.2g}"
 
 
 def _notes_on_numbers(frame: pd.DataFrame) -> list[str]:
@@ -53,7 +66,10 @@ def _notes_on_numbers(frame: pd.DataFrame) -> list[str]:
         if compared.seeds.iloc[0] > 1:
             text += f", between rows whatever their seeds {_range(compared.detectable_over_seeds)}"
         lines.append(f"* Smallest difference that this test set shows with 80% power: {text}")
-        lines.append(f"* p (Holm) is corrected for the {len(compared)} comparisons of this table")
+        lines.append(
+            f"* p (Holm) is corrected for the {len(compared)} comparisons of this table and what "
+            "the report's front page asks besides"
+        )
     return lines
 
 

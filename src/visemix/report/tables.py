@@ -11,19 +11,23 @@ from visemix.evaluation.crossed import crossed_mean
 from visemix.evaluation.resolution import (
     compare_rows,
     minimum_detectable_difference,
+    named_clips,
     pooled_seed_variance,
     scores,
 )
 from visemix.evaluation.statistics import (
     bootstrap_interval,
+    clustered_by,
     holm,
     speakers_of,
+    verdict,
     wilson_interval,
 )
 from visemix.papers.cells import (
     TEST_SETS,
     Cell,
     compared_cells,
+    compared_runs,
     evaluation_folder,
     resolve_run,
     shuffled_control,
@@ -31,13 +35,14 @@ from visemix.papers.cells import (
     table_runs,
     table_test_set,
 )
+from visemix.papers.reproduction import departures, in_short, measured_departures
 
 COLUMNS = [
-    "cell_id", "row", "other_reading_of", "published", "source", "status", "accuracy", "low",
-    "high", "n", "rejected", "clusters", "clustered_by", "cluster_low", "cluster_high", "seeds",
-    "sd", "over_seeds_low", "over_seeds_high", "above", "difference", "difference_low",
-    "difference_high", "p", "p_holm", "p_mcnemar", "detectable", "detectable_over_seeds", "run",
-    "changed",
+    "cell_id", "row", "other_reading_of", "published", "source", "status", "departures",
+    "accuracy", "low", "high", "n", "rejected", "clusters", "clustered_by", "cluster_low",
+    "cluster_high", "seeds", "sd", "over_seeds_low", "over_seeds_high", "above",
+    "difference", "difference_low", "difference_high", "p", "p_holm", "verdict", "p_mcnemar",
+    "detectable", "detectable_over_seeds", "run", "changed",
     "published_word_boundary", "published_selection", "published_extra_data",
     "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
 ]  # fmt: skip
@@ -49,26 +54,29 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
     published, accuracy, low, high, sd and difference are in per cent; low and high bound the 95%
     Wilson interval over the n test clips (of the mean over seeds: seeds share the clips, so they
     do not narrow it), cluster_low and cluster_high the 95% interval of a bootstrap over speakers
-    (`clusters` of them), or over clips where clustered_by says that speakers are not known;
+    (`clusters` of them), each clip whose speaker is not known by itself: see clustered_by;
     over_seeds_low and over_seeds_high, '' with one seed, allow for other trainings, too
     (evaluation.crossed.crossed_mean; not below 0 or above 100). `above` is the row that this one
     is compared with (see papers.cells.compared_cells), `difference` this row minus that one with
     its 95% interval difference_low..difference_high, p_mcnemar the exact McNemar test of the first
     seeds of the two on the same clips, p the test that with several seeds also allows for other
-    trainings, p_holm that corrected for all comparisons of the table; detectable and
+    trainings, p_holm that corrected for all comparisons of the table (papers.cells.compared_runs),
+    verdict what follows from it (evaluation.statistics.verdict); detectable and
     detectable_over_seeds are the smallest true differences that this test set would show with 80%
-    power, between two given trainings and between rows (all but p_holm of
-    evaluation.resolution.compare_rows; in points). status is 'literature',
-    'not yet run' or the scale the value was measured at, which is never a reproduction unless the
-    scale is 'paper'. other_reading_of is the cell that a row of ours reads otherwise, '' for the
-    paper's own rows. Columns published_* repeat what the source of the published value states
-    ('' = not stated).
-    `parameters` needs corpus.name, scale, seeds, runs and synthesis.generator.
+    power, between two given trainings and between rows (all of
+    evaluation.resolution.compare_rows but p_holm and verdict; in points). status is 'literature',
+    'not yet run' or the name of the scale the value was measured at. A measured value is a
+    reproduction only where `departures`, in what it departs from the paper's own setting
+    (papers.reproduction), is ''. other_reading_of is the cell that a row of ours reads otherwise,
+    '' for the paper's own rows. Columns published_* repeat what the source of the published value
+    states ('' = not stated).
+    `parameters`: all, resolved.
     """
     rows = []
     above = {later.id: earlier for earlier, later in compared_cells(paper, table)}
     predictions = table_predictions(paper, table, parameters)
     seeds = pooled_seed_variance(list(predictions.values()))
+    comparisons = table_comparisons(paper, table, predictions)
     for cell in table_cells(paper, table):
         row = dict.fromkeys(COLUMNS, "") | {
             "cell_id": cell.id,
@@ -84,15 +92,12 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
         elif cell.run is None or cell.test_set not in TEST_SETS:
             row["status"] = "not yet run"
         else:
-            row |= _reproduced(cell, predictions[cell.run], parameters)
+            row |= _measured(paper, cell, predictions[cell.run], parameters)
             row |= _intervals(predictions[cell.run], seeds)
             if cell.id in above:
-                rows_compared = predictions[above[cell.id].run], predictions[cell.run]
-                row |= {"above": above[cell.id].id} | _difference(*rows_compared, seeds)
+                found = comparisons[above[cell.id].run, cell.run]
+                row |= {"above": above[cell.id].id} | _difference(found)
         rows.append(row)
-    compared = [row for row in rows if row["above"]]
-    for row, adjusted in zip(compared, holm([row["p"] for row in compared]), strict=True):
-        row["p_holm"] = adjusted
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -136,18 +141,39 @@ def summarise(predictions: list[pd.DataFrame]) -> dict:
     }
 
 
-def seed_variance(paper: str, table: str, parameters: dict) -> tuple[float, int]:
-    """`pooled_seed_variance` over the reproduced rows of a table."""
-    return pooled_seed_variance(list(table_predictions(paper, table, parameters).values()))
+def table_comparisons(
+    paper: str, table: str, predictions: dict[str, list[pd.DataFrame]]
+) -> dict[tuple[str, str], dict]:
+    """{(earlier run, later run): what their difference says} for papers.cells.compared_runs.
+
+    predictions: of `table_predictions`. Values are of `compared`.
+    """
+    pairs = {pair: [predictions[run] for run in pair] for pair in compared_runs(paper, table)}
+    return compared(pairs, pooled_seed_variance(list(predictions.values())))
 
 
-def _difference(earlier, later, seeds: tuple[float, int]) -> dict:
-    result = compare_rows(earlier, later, seeds)
+def compared(pairs: dict, seeds: tuple[float, int]) -> dict:
+    """Compare pairs of rows that stand in one table; each row is its prediction tables, one a seed.
+
+    seeds: of `pooled_seed_variance`. Returns for each key what evaluation.resolution.compare_rows
+    says, with p_holm, corrected for all pairs, and verdict (evaluation.statistics.verdict).
+    """
+    found = {key: compare_rows(*pair, seeds) for key, pair in pairs.items()}
+    adjusted = holm([result["p"] for result in found.values()])
+    return {
+        key: result | {"p_holm": p, "verdict": verdict(result["difference"], p, len(pairs[key][0]))}
+        for (key, result), p in zip(found.items(), adjusted, strict=True)
+    }
+
+
+def _difference(result: dict) -> dict:
     return {
         "difference": 100 * result["difference"],
         "difference_low": 100 * result["low"],
         "difference_high": 100 * result["high"],
         "p": result["p"],
+        "p_holm": result["p_holm"],
+        "verdict": result["verdict"],
         "p_mcnemar": result["p_mcnemar"],
         "detectable": 100 * result["detectable"],
         "detectable_over_seeds": 100 * result["detectable_over_seeds"],
@@ -156,13 +182,11 @@ def _difference(earlier, later, seeds: tuple[float, int]) -> dict:
 
 def _intervals(predictions: list[pd.DataFrame], seeds: tuple[float, int]) -> dict:
     """Intervals of a row's accuracy (%) for other speakers, and for other trainings as well."""
-    table = predictions[0].sort_values("clip_id")
-    clusters, right = speakers_of(table), scores(predictions)
+    clusters, right = speakers_of(named_clips(predictions)), scores(predictions)
     low, high = bootstrap_interval(right.mean(0), clusters)
-    by_clip = (clusters == table.clip_id.to_numpy()).all()
     found = {
         "clusters": len(set(clusters)),
-        "clustered_by": "clip (speakers not known)" if by_clip else "speaker",
+        "clustered_by": clustered_by(clusters),
         "cluster_low": 100 * low,
         "cluster_high": 100 * high,
     }
@@ -172,13 +196,19 @@ def _intervals(predictions: list[pd.DataFrame], seeds: tuple[float, int]) -> dic
     return found
 
 
-def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -> dict:
+def _measured(paper: str, cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -> dict:
     seed = parameters["seeds"][0]
     record = json.loads(Path(f"runs/{cell.run}/seed-{seed}/training.json").read_text())
     synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
     generator = parameters["synthesis"]["generator"]
-    return summarise(predictions) | {
+    summary = summarise(predictions)
+    clips = {"real": 0} | {s["role"]: s["clips"] for s in record["mixture"]["sources"]}
+    departs = departures(paper, parameters, cell.run) + measured_departures(
+        paper, cell.test_set, summary["n"], predictions[0].label.nunique(), clips
+    )
+    return summary | {
         "status": parameters["scale"],
+        "departures": in_short(departs),
         "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
         "word_boundary": "no",
         "selection": "val",
@@ -213,7 +243,8 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
     Returns n, discordant (the mean share of clips on which compared rows disagree in being right),
     published_steps (the least and the largest published difference of compared rows, percentage
     points) and smallest, the smallest true difference (percentage points) that an exact McNemar
-    test at 5% finds with 80% power between two given trainings; seed_sd, the standard deviation
+    test at 5% (over_speakers: a t-test over speakers, several clips each) finds with 80% power
+    between two given trainings; seed_sd, the standard deviation
     (percentage points) of trainings that differ in their seed alone, and smallest_over_seeds, the
     smallest difference between rows found with that power when trainings vary too (both nan with
     one seed). None for a table with fewer than two reproduced rows.
@@ -229,12 +260,17 @@ def resolution(paper: str, table: str, parameters: dict) -> dict | None:
     ]
     n = found[0]["n"]
     discordant = np.mean([pair["only_first"] + pair["only_second"] for pair in found]) / n
+    smallest = minimum_detectable_difference(n, discordant)
+    over_speakers = found[0]["clusters"] < n
+    if over_speakers:
+        smallest = float(np.mean([pair["detectable"] for pair in found]))
     steps = [abs(later.published - earlier.published) for earlier, later in cells]
     return {
         "n": n,
         "discordant": discordant,
         "published_steps": (min(steps), max(steps)),
-        "smallest": 100 * minimum_detectable_difference(n, discordant),
+        "smallest": 100 * smallest,
+        "over_speakers": over_speakers,
         "seed_sd": 100 * math.sqrt(variance),
         "smallest_over_seeds": 100 * np.mean([pair["detectable_over_seeds"] for pair in found]),
     }

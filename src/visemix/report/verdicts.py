@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.evaluation.statistics import VERDICTS
 from visemix.report.shown import audit_files
 
 CLAIMS = Path("tables/claims.csv")
 AUDIT_VERDICTS = ("bitwise equal", "equal within tolerance", "differs", "cannot be checked")
-LEVEL = 0.05
 
 
 def read_audits() -> dict[str, dict]:
@@ -45,17 +45,9 @@ def counted(rows: list[dict], column: str) -> list[tuple[str, int]]:
 
 
 def comparison_verdicts(tables: list[pd.DataFrame]) -> dict[str, int]:
-    """How many compared rows are higher, lower, or not told from the row they are compared with.
+    """How many compared rows have each of evaluation.statistics.VERDICTS.
 
-    tables: as in tables/<paper>/<table>.csv, read as text. p adjusted for the number of rows
-    (column p_holm) decides where the table has it, else p; both at 5%.
+    tables: as in tables/<paper>/<table>.csv, read as text.
     """
-    found = dict.fromkeys(("resolved, higher", "resolved, lower", "not resolved"), 0)
-    for table in tables:
-        for row in table[table.above != ""].to_dict("records"):
-            if float(row.get("p_holm") or row["p"]) >= LEVEL:
-                found["not resolved"] += 1
-            else:
-                higher = float(row["difference"]) > 0
-                found["resolved, higher" if higher else "resolved, lower"] += 1
-    return found
+    found = Counter(row for table in tables for row in table.verdict[table.above != ""])
+    return {verdict: found[verdict] for verdict in VERDICTS}

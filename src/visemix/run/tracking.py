@@ -198,6 +198,7 @@ def _write(client, experiment: str, paper: str, table: str, content: dict, key: 
         "paper": paper, "table": table, "row": row["row"], "column": "ACC",
         "cell_id": row["cell_id"], "key": key, "status": row["status"], "source": row["source"],
         "run": row["run"], "changed": row["changed"], "other_reading_of": row["other_reading_of"],
+        "departures": row["departures"], "verdict": row["verdict"],
     }  # fmt: skip
     run = client.create_run(experiment, run_name=row["cell_id"])
     time = run.info.start_time

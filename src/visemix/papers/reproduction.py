@@ -1,0 +1,106 @@
+"""Is a number a reproduction? In what the parameters and the data depart from the paper's own.
+
+A number is a reproduction only where corpus, generator, sizes and schedule are the paper's. That is
+asked of the values themselves, not of the scale's name: the paper's values are those of the file
+params.yaml, without its scales and overrides, with `setting` of papers/<paper>.yaml laid over.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from visemix.papers.cells import PAPERS, read_paper, resolve_run
+from visemix.run.parameters import flatten, resolve_parameters
+
+PARAMETERS = PAPERS.parent / "params.yaml"
+SHOWN = 3  # departures that are named, the others are counted
+ROUNDED = 0.05  # by so much fewer clips than the paper's round numbers are still as many
+# Sections and keys that are no part of a number, or of which the paper says nothing: where things
+# lie, who computes them, seeds, generators that are not the paper's, other targets.
+NOT_COMPARED = (
+    "scale", "papers", "seeds", "runs", "external", "generators", "tracking", "beta",
+    "corpus.root", "corpus.seed", "crops.detector_weights", "crops.detector_sha256", "pose.seed",
+    "synthesis.portraits", "synthesis.portrait_source", "synthesis.parts", "synthesis.seed",
+    "mixing.seed", "training.checkpoint_seconds", "training.processes", "training.threads",
+    "evaluation.batch_size", "evaluation.threads",
+)  # fmt: skip
+OF_SYNTHETIC_CLIPS = ("synthesis", "mixing")
+
+
+def departures(paper: str, parameters: dict, run: str | None = None) -> list[str]:
+    """In what resolved `parameters` depart from the paper's own values; [] where in nothing.
+
+    Entries are 'key: value (paper: value)', what `setting` names first. Any parameter that there is
+    counts, but for NOT_COMPARED. With a run its changes (section `runs`) count, and, where it is
+    trained on real clips alone, the parameters of synthetic clips do not; without one all do.
+    """
+    settings = resolve_run(run, parameters) if run else None
+    skipped = NOT_COMPARED
+    if settings and not settings["synthetic"]:
+        skipped += OF_SYNTHETIC_CLIPS
+    given, expected = flatten(parameters), _paper_values(paper)
+    keys = [k for k in dict.fromkeys([*expected, *given]) if not _below(k, skipped)]
+    found = [
+        f"{key}: {_text(given.get(key))} (paper: {_text(expected.get(key))})"
+        for key in keys
+        if given.get(key) != expected.get(key)
+    ]
+    if settings is None:
+        changes = parameters["runs"]
+        return found + [
+            f"runs.{run}: changed" for run in read_paper(paper)["runs"] if run in changes
+        ]
+    return found + [f"runs.{run}.{key}: {settings[key]} (changed)" for key in settings["changed"]]
+
+
+def measured_departures(
+    paper: str, test_set: str, n: int, words: int, clips: dict[str, int]
+) -> list[str]:
+    """In what the data of a number depart from the paper's: as `departures`.
+
+    n: test clips that count; words: that are told apart; clips: {role: training clips}, with the
+    role synthetic only where the run is trained on such.
+    """
+    sizes = read_paper(paper)["sizes"]
+    found = []
+    if n != sizes["test"][test_set]:
+        found.append(f"test clips: {n} (paper: {sizes['test'][test_set]})")
+    if words != sizes["words"]:
+        found.append(f"words: {words} (paper: {sizes['words']})")
+    return found + [
+        f"{role} training clips: {count} (paper: {sizes[role]})"
+        for role, count in clips.items()
+        if abs(count - sizes[role]) > ROUNDED * sizes[role]
+    ]
+
+
+def in_short(found: list[str]) -> str:
+    """The first few departures, and how many more there are; '' for none."""
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return "; ".join(found[:SHOWN]) + more
+
+
+def _below(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def _text(value) -> str:
+    if isinstance(value, list) and len(str(value)) > 24:
+        return f"{len(value)} values"
+    return "not set" if value is None else str(value)
+
+
+def _paper_values(paper: str) -> dict:
+    """{key: the paper's own value}, flat, those of `setting` first."""
+    setting = read_paper(paper)["setting"]
+    return setting | _file_values(PARAMETERS, PARAMETERS.stat().st_mtime_ns) | setting
+
+
+@lru_cache
+def _file_values(path: Path, _changed: int) -> dict:
+    """The values of params.yaml as it lies there, whatever --config or --configfile say."""
+    config = yaml.safe_load(path.read_text())
+    return flatten(
+        resolve_parameters(config | {"scale": "paper", "scales": {"paper": {}}, "overrides": {}})
+    )
