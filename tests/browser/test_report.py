@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import run_names, table_cells, table_names
 from visemix.report.pages import write_report
-from visemix.run.parameters import resolve_parameters
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 ARGUMENTS = [

@@ -17,11 +17,11 @@ from visemix.audit.record import AuditError
 from visemix.audit.rerun import borrowed, work_folder
 from visemix.audit.subject import find_cell
 from visemix.cli import main
+from visemix.config.parameters import resolve_parameters
 from visemix.evaluation.predictions import metrics_of
 from visemix.papers.cells import table_names
 from visemix.report.tables import build_table
 from visemix.run.atomic import sha256_file, write_json
-from visemix.run.parameters import resolve_parameters
 
 CELL = "lipgen/table3/tafm-0.1"
 RUN = "runs/lipgen-R6/seed-0"

@@ -15,13 +15,13 @@ from visemix.clips.mixture import (
     mixing_ratio,
     write_mixture,
 )
+from visemix.config.parameters import merge, resolve_parameters
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import holm
 from visemix.papers.beta_axis import curve_points, samples
 from visemix.papers.cells import mixture_file
 from visemix.report import beta, beta_figures, samplings
 from visemix.report.shown import shown_digest
-from visemix.run.parameters import merge, resolve_parameters
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 PNG = b"\x89PNG"

@@ -1,10 +1,20 @@
 import copy
+import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
 from tests.conftest import REPOSITORY
 
-from visemix.run.parameters import ParameterError, merge, resolve_parameters
+from visemix.config.parameters import (
+    ParameterError,
+    Parameters,
+    flatten,
+    merge,
+    read_scales,
+    resolve_parameters,
+)
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 
@@ -31,7 +41,7 @@ def test_paper_scale_is_the_papers_recipe():
 def test_order_is_file_then_scale_then_overrides():
     config = changed(overrides={"training": {"steps": 7}})
     parameters = resolve_parameters(config)
-    scale = CONFIG["scales"]["miniature"]["training"]
+    scale = read_scales(REPOSITORY)["miniature"]["training"]
     assert parameters["training"]["steps"] == 7
     assert parameters["training"]["learning_rate"] == scale["learning_rate"]
     assert parameters["training"]["viseme_weight"] == CONFIG["training"]["viseme_weight"]
@@ -42,8 +52,10 @@ def test_order_is_file_then_scale_then_overrides():
     [
         ({"training": {"lerning_rate": 1}}, r"training.lerning_rate: unknown key; did you mean 'l"),
         ({"overrides": {"training": {"stepz": 1}}}, r"overrides.training.stepz: .*'steps'"),
-        ({"scales": {"paper": {"modle": {}}}}, r"scales.paper.modle: unknown key; .*'model'"),
-        ({"scale": "huge"}, r"scale: 'huge' is unknown; choose one of test, miniature"),
+        ({"overrides": {"runs": {"lipgen-R6": {"lamda": 1}}}}, r"overrides.runs.lipgen-R6.lamda: "),
+        ({"overrides": ["training"]}, r"overrides: \['training'\] is not allowed"),
+        ({"scales": {"test": {}}}, r"scales: unknown key"),
+        ({"scale": "huge"}, r"scale: 'huge' is unknown; choose one of .* or write .*huge.yaml"),
         (
             {"overrides": {"training": {"mixup": -1}}},
             r"training.mixup: -1 is not allowed; .*greater than",
@@ -65,11 +77,56 @@ def test_errors_name_key_value_and_remedy(change, message):
         resolve_parameters(changed(**change))
 
 
-def test_a_missing_key_is_named():
+def test_a_missing_key_has_the_papers_value_and_one_without_a_default_is_named():
     config = copy.deepcopy(CONFIG)
-    del config["mixing"]["seed"]
-    with pytest.raises(ParameterError, match=r"mixing.seed: missing; add it"):
-        resolve_parameters(config)
+    del config["training"]["viseme_weight"], config["mixing"]
+    assert resolve_parameters(config, REPOSITORY) == resolve_parameters(CONFIG, REPOSITORY)
+    with pytest.raises(ParameterError, match=r"external.wav2lip.python: missing; add it"):
+        resolve_parameters(changed(external={"wav2lip": {"repository": "here"}}), REPOSITORY)
+
+
+def test_params_yaml_holds_every_parameter_with_the_papers_value():
+    papers = Parameters().model_dump(by_alias=True)
+    assert flatten(CONFIG).keys() - {"overrides"} == flatten(papers).keys()
+    assert resolve_parameters(changed(scale="paper"), REPOSITORY) == papers | {"scale": "paper"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the scales that are shipped, to which a test adds its own."""
+    shutil.copytree(REPOSITORY / "scales", tmp_path / "scales")
+    return tmp_path
+
+
+def test_a_scale_of_the_users_own_is_a_file(folder):
+    (folder / "scales" / "mine.yaml").write_text("training: {steps: 7}\nseeds: [0, 1]\n")
+    parameters = resolve_parameters(changed(scale="mine"), folder)
+    assert (parameters["scale"], parameters["training"]["steps"]) == ("mine", 7)
+    assert parameters["training"]["mixup"] == CONFIG["training"]["mixup"]
+    (folder / "scales" / "nothing.yaml").touch()
+    papers = resolve_parameters(changed(scale="paper"), folder)
+    assert resolve_parameters(changed(scale="nothing"), folder) == papers | {"scale": "nothing"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modle: {width: 8}", r"scales/mine.yaml: modle: unknown key; did you mean 'model'\?"),
+        ("model: {with: 8}", r"scales/mine.yaml: model.with: unknown key; did you mean 'width'\?"),
+        (
+            "generators: {lam: {warpp: true}}\nruns: {lipgen-R6: {lamda: 0.3}}",
+            r"mine.yaml: generators.lam.warpp: .*'warp'\?\n.*: runs.lipgen-R6.lamda: .*'lambda'\?",
+        ),
+        ("external: {wav2lip: {pyton: x}}", r"mine.yaml: external.wav2lip.pyton: .*'python'"),
+        ("- steps", r"mine.yaml: \['steps'\] is not allowed; write sections"),
+        ("training: {steps: 7", r"mine.yaml: not YAML: .*line"),
+        ("scale: test", r"mine.yaml: scale: not allowed here"),
+    ],
+)
+def test_a_wrong_scale_file_is_named_also_where_it_is_not_chosen(folder, text, message):
+    (folder / "scales" / "mine.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=message):
+        resolve_parameters(changed(scale="test"), folder)
 
 
 def test_resolving_leaves_the_input_alone():
@@ -83,3 +140,12 @@ def test_null_and_infinity_come_through_the_command_line():
     parameters = resolve_parameters(changed(overrides=overrides))
     assert parameters["synthesis"]["clips"] is None
     assert parameters["runs"]["lipgen-R3"]["repeats"] == float("inf")
+
+
+def test_the_parameters_need_no_other_room_and_no_heavy_library():
+    code = "import sys, visemix.config.reference; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    ours = {name for name in loaded if name.startswith("visemix.")}
+    assert {name for name in ours if not name.startswith("visemix.config")} == set()
+    assert {"torch", "mlflow", "numba", "pandas"}.isdisjoint(loaded)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.config.beta import repeats_value
 from visemix.evaluation.beta_fit import KNOTS, Fit, fit_with_interval
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import holm
 from visemix.papers.beta_axis import Point, curve_points
-from visemix.papers.mixture_runs import repeats_value
 from visemix.report.shown import BETA
 from visemix.report.site import HOME, Site, add_file, write_page
 from visemix.report.tables import read_predictions, summarise

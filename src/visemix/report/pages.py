@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.config.parameters import flatten
 from visemix.papers.cells import (
     read_paper,
     resolve_run,
@@ -19,7 +20,6 @@ from visemix.report.site import HOME, Site, add_file, add_picture, open_site, wr
 from visemix.report.tables import controls, resolution
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
 from visemix.run.atomic import atomic_folder
-from visemix.run.parameters import flatten
 from visemix.run.provenance import environment
 
 

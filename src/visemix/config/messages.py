@@ -1,0 +1,76 @@
+"""Clear words for whatever is wrong in params.yaml, a scale file or the overrides."""
+
+import difflib
+from collections.abc import Iterator
+from typing import get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from visemix.config.section import Section
+
+
+class ParameterError(ValueError):
+    """The parameters are wrong; the message lists every problem as key, value and remedy."""
+
+
+def wrong_keys(block: dict, where: str, section: type[Section]) -> Iterator[str]:
+    """A message for each unknown key of a block that is laid over others.
+
+    where: what stands before a key in the message, 'scales/test.yaml: ' or 'overrides.'.
+    """
+    known = known_keys(section)
+    for key, value in block.items():
+        if key not in known:
+            yield unknown(where + str(key), str(key), list(known))
+        inner, named_by_user = inner_section(known[key]) if key in known else (None, False)
+        if inner is None or not isinstance(value, dict):
+            continue
+        for name, part in value.items() if named_by_user else [("", value)]:
+            if isinstance(part, dict):
+                yield from wrong_keys(part, f"{where}{key}.{name}{'.' if name else ''}", inner)
+
+
+def known_keys(section: type[Section]) -> dict[str, FieldInfo]:
+    """The fields of a section by the names that they have in a file."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def inner_section(field: FieldInfo) -> tuple[type[Section] | None, bool]:
+    """The section that a field holds, or None, and whether its keys are names of the user's choice.
+
+    Such a field holds a section for each name: `runs` and `external`.
+    """
+    named_by_user = get_origin(field.annotation) is dict
+    options = get_args(field.annotation) or (field.annotation,)
+    for option in options:
+        if isinstance(option, type) and issubclass(option, Section):
+            return option, named_by_user
+    return None, False
+
+
+def unknown(path: str, key: str, known: list[str]) -> str:
+    """The message on a key that there is not, with the nearest one."""
+    close = difflib.get_close_matches(key, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    return f"{path}: unknown key; {hint}"
+
+
+def explain(error: dict, root: type[Section]) -> str:
+    """The message on one of pydantic's errors, whose `loc` leads from `root` to the value."""
+    path = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *above, key = map(str, error["loc"])
+        return unknown(path, key, list(known_keys(_section_at(above, root))))
+    if error["type"] == "missing":
+        return f"{path}: missing; add it to params.yaml"
+    if error["type"] == "value_error":
+        return f"{path}: {error['ctx']['error']}"
+    return f"{path}: {error['input']!r} is not allowed; {error['msg'].lower()}"
+
+
+def _section_at(path: list[str], section: type[Section]) -> type[Section]:
+    """The section in which the keys of `path` end; names of the user's choice lead nowhere."""
+    for part in path:
+        field = known_keys(section).get(part)
+        section = (inner_section(field)[0] if field else None) or section
+    return section
