@@ -142,10 +142,21 @@ def test_null_and_infinity_come_through_the_command_line():
     assert parameters["runs"]["lipgen-R3"]["repeats"] == float("inf")
 
 
-def test_the_parameters_need_no_other_room_and_no_heavy_library():
-    code = "import sys, visemix.config.reference; print(*sys.modules)"
+def loaded_by(*modules):
+    """Names of all modules that a fresh Python has after importing these."""
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+    return set(done.stdout.split())
+
+
+def test_the_parameters_need_no_other_room_and_no_heavy_library():
+    loaded = loaded_by("visemix.config.reference")
     ours = {name for name in loaded if name.startswith("visemix.")}
     assert {name for name in ours if not name.startswith("visemix.config")} == set()
     assert {"torch", "mlflow", "numba", "pandas"}.isdisjoint(loaded)
+
+
+def test_the_names_of_generators_and_runs_depend_on_no_parameter():
+    loaded = loaded_by("visemix.generators.external", "visemix.papers.mixture_runs")
+    ours = {name for name in loaded if name.startswith("visemix.config.")}
+    assert ours == {"visemix.config.generator_names", "visemix.config.repeats"}

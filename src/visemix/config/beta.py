@@ -1,31 +1,12 @@
-"""The section `beta`: the curve over the mixing ratio, and how N is written."""
+"""The section `beta`: the curve over the mixing ratio."""
 
-import math
-from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from visemix.config.generators import GeneratorName
+from visemix.config.repeats import repeats_value
 from visemix.config.section import NaturalInt, Section
-
-
-def repeats_value(text: str | float) -> Fraction | float:
-    """N as an exact number, from '1/3', '1d3', 0.5 or 'inf'; infinity is the float.
-
-    Raises ValueError for anything else and for a negative N.
-    """
-    written = str(text).strip().removeprefix(".")
-    if written == "inf":
-        return math.inf
-    try:
-        value = Fraction(str(text).replace("d", "/"))
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(-1)
-    if value < 0:
-        raise ValueError(f"N is {text!r}; write a number from 0, a fraction such as 1/3, or .inf")
-    return value
-
 
 Repeats = Annotated[
     str,

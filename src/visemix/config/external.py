@@ -4,22 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from visemix.config.generator_names import EXTERNAL, PREFIX
 from visemix.config.section import Positive, PositiveInt, Section, Sha256, Text
-
-PROGRAMS = (
-    "aniportrait",
-    "wav2lip",
-    "wav2lip-gan",
-    "talklip",
-    "sadtalker",
-    "latentsync",
-    "musetalk",
-    "echomimic",
-)
-PREFIX = "external-"
-MODULES = {
-    PREFIX + name: f"visemix.generators.external.{name.replace('-', '_')}" for name in PROGRAMS
-}
 
 
 class External(Section):
@@ -45,7 +31,7 @@ def settings_of(generator: str, external: dict) -> dict | None:
 
     Raises ValueError where they are missing.
     """
-    if generator not in MODULES:
+    if generator not in EXTERNAL:
         return None
     name = generator.removeprefix(PREFIX)
     if name not in external:

@@ -1,10 +1,10 @@
-"""The names of all generators, and the section `generators`: what those that learn learn with."""
+"""The section `generators`: what those that learn learn with."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from visemix.config import external
+from visemix.config.generator_names import GENERATORS
 from visemix.config.section import (
     NaturalInt,
     NotNegative,
@@ -14,19 +14,6 @@ from visemix.config.section import (
     Section,
 )
 
-# a module each, imported by name only when the generator is used
-GENERATORS = {
-    "portrait": "visemix.generators.portrait",
-    "viseme": "visemix.generators.viseme",
-    **external.MODULES,
-    "wav2lip": "visemix.generators.wav2lip",
-    "wav2lip-gan": "visemix.generators.wav2lip.gan",
-    "aniportrait-small": "visemix.generators.aniportrait_small",
-    "lam": "visemix.generators.lam",
-    "lam-v": "visemix.generators.lam.v",
-    "lam-l": "visemix.generators.lam.l",
-    "lam-vl": "visemix.generators.lam.vl",
-}
 GeneratorName = Literal[tuple(GENERATORS)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 

@@ -22,12 +22,20 @@ def wrong_keys(block: dict, where: str, section: type[Section]) -> Iterator[str]
     for key, value in block.items():
         if key not in known:
             yield unknown(where + str(key), str(key), list(known))
-        inner, named_by_user = inner_section(known[key]) if key in known else (None, False)
-        if inner is None or not isinstance(value, dict):
-            continue
-        for name, part in value.items() if named_by_user else [("", value)]:
-            if isinstance(part, dict):
-                yield from wrong_keys(part, f"{where}{key}.{name}{'.' if name else ''}", inner)
+        inner, holder = inner_section(known[key]) if key in known else (None, None)
+        if inner:
+            for name, part in _held(value, holder).items():
+                if isinstance(part, dict):
+                    yield from wrong_keys(part, f"{where}{key}.{name}", inner)
+
+
+def _held(value, holder: type | None) -> dict:
+    """The sections that a value holds, by what stands before their keys in a message."""
+    if holder is dict and isinstance(value, dict):
+        return {f"{name}.": part for name, part in value.items()}
+    if holder is list and isinstance(value, list):
+        return {f"{number}.": part for number, part in enumerate(value)}
+    return {"": value}
 
 
 def known_keys(section: type[Section]) -> dict[str, FieldInfo]:
@@ -35,17 +43,16 @@ def known_keys(section: type[Section]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
-def inner_section(field: FieldInfo) -> tuple[type[Section] | None, bool]:
-    """The section that a field holds, or None, and whether its keys are names of the user's choice.
+def inner_section(field: FieldInfo) -> tuple[type[Section] | None, type | None]:
+    """The section that a field holds, or None, and whether it holds a list or a dict of them.
 
-    Such a field holds a section for each name: `runs` and `external`.
+    The keys of such a dict are names of the user's choice: `runs` and `external`.
     """
-    named_by_user = get_origin(field.annotation) is dict
-    options = get_args(field.annotation) or (field.annotation,)
-    for option in options:
+    origin = get_origin(field.annotation)
+    for option in get_args(field.annotation) or (field.annotation,):
         if isinstance(option, type) and issubclass(option, Section):
-            return option, named_by_user
-    return None, False
+            return option, origin if origin in (list, dict) else None
+    return None, None
 
 
 def unknown(path: str, key: str, known: list[str]) -> str:
@@ -64,7 +71,7 @@ def explain(error: dict, root: type[Section]) -> str:
     if error["type"] == "missing":
         return f"{path}: missing; add it to params.yaml"
     if error["type"] == "value_error":
-        return f"{path}: {error['ctx']['error']}"
+        return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
     return f"{path}: {error['input']!r} is not allowed; {error['msg'].lower()}"
 
 

@@ -13,7 +13,8 @@ from visemix.config.beta import Beta
 from visemix.config.corpus import Corpus
 from visemix.config.crops import Crops
 from visemix.config.evaluation import Evaluation
-from visemix.config.external import PROGRAMS, External, settings_of
+from visemix.config.external import External, settings_of
+from visemix.config.generator_names import PROGRAMS
 from visemix.config.generators import Generators
 from visemix.config.messages import ParameterError, explain, wrong_keys
 from visemix.config.model import Model

@@ -1,9 +1,9 @@
 """Generators of synthetic clips: one module each, behind the contract of contract.py.
 
-Their names and modules stand in config.generators, which knows nothing else of them.
+Their names and modules stand in config.generator_names.
 """
 
-from visemix.config.generators import GENERATORS
+from visemix.config.generator_names import GENERATORS
 
 __all__ = ["GENERATORS", "LIP_READER_JUDGED", "TEXT_DRIVEN", "TRAINED"]
 

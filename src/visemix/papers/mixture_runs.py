@@ -11,7 +11,7 @@ N = p/q is written NpdQ, because a name is a folder and a fraction stays one.
 import math
 import re
 
-from visemix.config.beta import repeats_value
+from visemix.config.repeats import repeats_value
 
 # of the wildcard {run}: the plain names of papers/*.yaml, and those of this module
 RUN = r"[a-z]+-R\d+(?:-real|-[a-z][a-z0-9-]*?-(?:N\d+(?:d\d+)?(?:-epochs)?|G\d+[A-Z]))?"

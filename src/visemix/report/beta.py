@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from visemix.config.beta import repeats_value
+from visemix.config.repeats import repeats_value
 from visemix.evaluation.beta_fit import KNOTS, Fit, fit_with_interval
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import holm

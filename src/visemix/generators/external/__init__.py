@@ -7,7 +7,7 @@ from, which licence, its command line, what is repaired); `program` makes a gene
 Settings of the user stand in params.yaml, section `external`.
 """
 
-from visemix.config.external import MODULES as GENERATORS
-from visemix.config.external import PREFIX, PROGRAMS, settings_of
+from visemix.config.generator_names import EXTERNAL as GENERATORS
+from visemix.config.generator_names import PREFIX, PROGRAMS
 
-__all__ = ["GENERATORS", "PREFIX", "PROGRAMS", "settings_of"]
+__all__ = ["GENERATORS", "PREFIX", "PROGRAMS"]
