@@ -58,7 +58,7 @@ def test_order_is_file_then_scale_then_overrides():
         ({"scale": "huge"}, r"scale: 'huge' is unknown; choose one of .* or write .*huge.yaml"),
         (
             {"overrides": {"training": {"mixup": -1}}},
-            r"training.mixup: -1 is not allowed; .*greater than",
+            r"^overrides.training.mixup: -1 is not allowed; .*greater than",
         ),
         ({"overrides": {"training": {"batch_size": "many"}}}, r"training.batch_size: 'many'"),
         ({"overrides": {"model": {"dilations": [1]}}}, r"model.dilations has 1 entries .*give"),
@@ -103,6 +103,9 @@ def test_a_scale_of_the_users_own_is_a_file(folder):
     parameters = resolve_parameters(changed(scale="mine"), folder)
     assert (parameters["scale"], parameters["training"]["steps"]) == ("mine", 7)
     assert parameters["training"]["mixup"] == CONFIG["training"]["mixup"]
+    (folder / "scales" / "mine.yaml").write_text("training: {mixup: -1}\n")
+    with pytest.raises(ParameterError, match=r"^scales/mine.yaml: training.mixup: -1 is not"):
+        resolve_parameters(changed(scale="mine"), folder)
     (folder / "scales" / "nothing.yaml").touch()
     papers = resolve_parameters(changed(scale="paper"), folder)
     assert resolve_parameters(changed(scale="nothing"), folder) == papers | {"scale": "nothing"}

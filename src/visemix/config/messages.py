@@ -62,9 +62,15 @@ def unknown(path: str, key: str, known: list[str]) -> str:
     return f"{path}: unknown key; {hint}"
 
 
-def explain(error: dict, root: type[Section]) -> str:
-    """The message on one of pydantic's errors, whose `loc` leads from `root` to the value."""
+def explain(error: dict, root: type[Section], layers: dict[str, dict]) -> str:
+    """The message on one of pydantic's errors, whose `loc` leads from `root` to the value.
+
+    layers: by what stands before a key in the message, the blocks that were laid over each other.
+    """
     path = ".".join(str(part) for part in error["loc"])
+    for where, block in layers.items():
+        if _gives(block, error["loc"]):
+            path = where + ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         *above, key = map(str, error["loc"])
         return unknown(path, key, list(known_keys(_section_at(above, root))))
@@ -73,6 +79,17 @@ def explain(error: dict, root: type[Section]) -> str:
     if error["type"] == "value_error":
         return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
     return f"{path}: {error['input']!r} is not allowed; {error['msg'].lower()}"
+
+
+def _gives(block, keys: tuple) -> bool:
+    """Whether a block gives the value that the keys lead to, itself rather than parts of it."""
+    for key in keys:
+        if not isinstance(block, dict):  # a list, to which the key is a number
+            return True
+        if key not in block:
+            return False
+        block = block[key]
+    return not isinstance(block, dict)
 
 
 def _section_at(path: list[str], section: type[Section]) -> type[Section]:

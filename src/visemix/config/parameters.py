@@ -95,7 +95,8 @@ def resolve_parameters(config: dict, folder: str | Path = ".") -> dict:
     try:
         checked = Parameters.model_validate(merged)
     except ValidationError as error:
-        messages = (explain(e, Parameters) for e in error.errors())
+        chosen = {where: layers[where] for where in (f"scales/{scale}.yaml: ", "overrides.")}
+        messages = (explain(e, Parameters, chosen) for e in error.errors())
         raise ParameterError("\n".join(messages)) from None
     return checked.model_dump(mode="python", by_alias=True, exclude_none=False)
 
