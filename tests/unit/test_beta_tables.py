@@ -31,7 +31,7 @@ CLIPS, REAL, SYNTHETIC = 400, 300, 246
 def parameters(**changes):
     """Miniature parameters with two seeds, and changes of the section beta."""
     changes = {"seeds": [0, 1], "generators": ["portrait"]} | changes
-    return resolve_parameters(merge(CONFIG, {"overrides": {"beta": changes}}))
+    return resolve_parameters(merge(CONFIG, {"overrides": {"beta": changes}}), REPOSITORY)
 
 
 def write_run(folder, run, seed, accuracy, share):
