@@ -301,7 +301,8 @@ def judged(finished_run, tmp_path_factory) -> Path:
          "yes", "not run: no such corpus", "not run"),
     ]  # fmt: skip
     pd.DataFrame(claims, columns=columns).to_csv(folder / "tables/claims.csv", index=False)
-    parameters = resolve_parameters(yaml.safe_load((finished_run / "params.yaml").read_text()))
+    config = yaml.safe_load((finished_run / "params.yaml").read_text())
+    parameters = resolve_parameters(config, finished_run)
     with chdir(folder):
         write_report("report", parameters)
     return folder / "report"
