@@ -163,3 +163,12 @@ def test_the_names_of_generators_and_runs_depend_on_no_parameter():
     loaded = loaded_by("visemix.generators.external", "visemix.papers.mixture_runs")
     ours = {name for name in loaded if name.startswith("visemix.config.")}
     assert ours == {"visemix.config.generator_names", "visemix.config.repeats"}
+
+
+def test_dvc_runs_every_stage_again_when_a_scale_or_an_override_changes():
+    content = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())
+    for name, stage in content["stages"].items():
+        assert "scales" in stage["deps"], name
+        assert {"scale", "overrides"} <= set(stage["params"]), name
+    shipped = {str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("scales/*.yaml")}
+    assert set(content["params"]) == shipped
