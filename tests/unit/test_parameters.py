@@ -7,6 +7,7 @@ import pytest
 import yaml
 from tests.conftest import REPOSITORY
 
+from visemix.config.messages import wrong_keys
 from visemix.config.parameters import (
     ParameterError,
     Parameters,
@@ -15,6 +16,7 @@ from visemix.config.parameters import (
     read_scales,
     resolve_parameters,
 )
+from visemix.config.section import Section
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 
@@ -130,6 +132,20 @@ def test_a_wrong_scale_file_is_named_also_where_it_is_not_chosen(folder, text, m
     (folder / "scales" / "mine.yaml").write_text(text)
     with pytest.raises(ParameterError, match=message):
         resolve_parameters(changed(scale="test"), folder)
+
+
+def test_a_wrong_key_in_a_list_of_sections_is_named_by_its_number():
+    class Source(Section):
+        root: str
+        """A folder."""
+
+    class Sources(Section):
+        sources: list[Source] = []
+        """Folders."""
+
+    given = {"sources": [{"root": "here"}, {"rot": "there"}]}
+    (message,) = wrong_keys(given, "overrides.", Sources)
+    assert message == "overrides.sources.1.rot: unknown key; did you mean 'root'?"
 
 
 def test_resolving_leaves_the_input_alone():
