@@ -140,7 +140,7 @@ def test_a_wrong_key_in_a_list_of_sections_is_named_by_its_number():
         """A folder."""
 
     class Sources(Section):
-        sources: list[Source] = []
+        sources: list[Source]
         """Folders."""
 
     given = {"sources": [{"root": "here"}, {"rot": "there"}]}
