@@ -10,15 +10,15 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from visemix.audit.record import record_digest
+from visemix.config.external import settings_of
+from visemix.config.parameters import resolve_parameters, trained_settings
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
-from visemix.generators.external import settings_of
 from visemix.papers import beta_axis, cells
 from visemix.papers.claims import CLAIMS, claims_inputs
 from visemix.papers.mixture_runs import RUN
 from visemix.papers.reproduction import departures
 from visemix.report.shown import shown_digest
-from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.run.provenance import code_digest
 
 min_version("9.0")
@@ -30,7 +30,7 @@ report: "report_captions/workflow.rst"
 configfile: Path(workflow.basedir) / "params.yaml"
 
 
-PARAMETERS = resolve_parameters(config)
+PARAMETERS = resolve_parameters(config, workflow.basedir)
 CORPUS = PARAMETERS["corpus"]["name"]
 GENERATOR = PARAMETERS["synthesis"]["generator"]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from visemix.clips.mixture import make_mixture, write_mixture
-from visemix.papers.mixture_runs import repeats_value
+from visemix.config.repeats import repeats_value
 from visemix.run.log import log_to
 
 if __name__ == "__main__":

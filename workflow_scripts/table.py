@@ -1,20 +1,22 @@
 """Published and reproduced values of one table: CSV, Markdown, a figure, what they come from."""
 
+from pathlib import Path
+
 from visemix.audit.record import write_record
+from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import read_paper
 from visemix.report.figures import table_figure, write_png
 from visemix.report.table_text import to_markdown
 from visemix.report.tables import build_table, controls, measured
 from visemix.run.atomic import atomic_path, write_json
 from visemix.run.log import log_to
-from visemix.run.parameters import resolve_parameters
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     paper, table = snakemake.wildcards.paper, snakemake.wildcards.table
     # all parameters: not of the rule, where any change of them would make every table again; those
     # that the table depends on beside its inputs are
-    parameters = resolve_parameters(snakemake.config)
+    parameters = resolve_parameters(snakemake.config, Path(snakemake.scriptdir).parent)
     content = read_paper(paper)
     caption = content["tables"][table]["caption"]
     rows = build_table(paper, table, parameters)

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     corpora.add_argument("--workers", type=int, default=1, help="processes")
     plan = commands.add_parser("plan", help="jobs, hours and disk of a scale, before it is run")
     plan.add_argument(
-        "--scale", help="test, miniature, study or paper; that of params.yaml if left out"
+        "--scale", help="a file of scales/, or paper; that of params.yaml if left out"
     )
     plan.add_argument("--gpus", type=int, help="at a time; those of this machine if left out")
     plan.add_argument("--cores", type=int, help="at a time; those of this machine if left out")
@@ -82,7 +82,7 @@ def _audit(chosen: argparse.Namespace) -> int:
     from visemix.audit.cell import EXIT_CODES, audit  # torch: slow to import
     from visemix.audit.record import AuditError
     from visemix.audit.subject import read_config
-    from visemix.run.parameters import ParameterError
+    from visemix.config.parameters import ParameterError
 
     try:
         config = read_config(chosen.config)
@@ -115,9 +115,9 @@ def _print_corpora(roots: list[str], workers: int) -> int:
 
 def _print_plan(scale: str | None, gpus: int | None, cores: int | None) -> int:
     """Print the plan of the default job; 1 where there can be none."""
+    from visemix.config.parameters import ParameterError
     from visemix.run import plan  # pandas and pydantic: slow to import
     from visemix.run.gpus import visible_gpus
-    from visemix.run.parameters import ParameterError
 
     gpus = len(visible_gpus()) if gpus is None else gpus
     cores = cores or os.cpu_count()

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from visemix.config.parameters import resolve_parameters
 from visemix.evaluation.statistics import VERDICTS
 from visemix.papers.cells import run_names, table_cells, table_names
 from visemix.report.pages import write_report
-from visemix.run.parameters import resolve_parameters
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 ARGUMENTS = [
@@ -309,7 +309,8 @@ def judged(finished_run, tmp_path_factory) -> Path:
          "yes", "not run: no such corpus", "not run"),
     ]  # fmt: skip
     pd.DataFrame(claims, columns=columns).to_csv(folder / "tables/claims.csv", index=False)
-    parameters = resolve_parameters(yaml.safe_load((finished_run / "params.yaml").read_text()))
+    config = yaml.safe_load((finished_run / "params.yaml").read_text())
+    parameters = resolve_parameters(config, finished_run)
     with chdir(folder):
         write_report("report", parameters)
     return folder / "report"

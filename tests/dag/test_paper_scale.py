@@ -10,7 +10,7 @@ import pytest
 import yaml
 from tests.conftest import REPOSITORY, clean_environment
 
-from visemix.run.parameters import resolve_parameters
+from visemix.config.parameters import resolve_parameters
 from visemix.run.plan import make_plan
 
 REJECTED = 66
@@ -79,7 +79,7 @@ def test_all_targets_with_five_seeds_are_hundreds_of_jobs(lrw):
 def test_the_plan_counts_the_clips_of_the_manifest(lrw, monkeypatch):
     monkeypatch.chdir(lrw)
     parameters = resolve_parameters(
-        yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | {"scale": "paper"}
+        yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | {"scale": "paper"}, REPOSITORY
     )
     plan = make_plan({"crops": 3}, parameters, gpus=8, cores=64)
     assert plan["work"][0] == sum(CLIPS.values()) - REJECTED

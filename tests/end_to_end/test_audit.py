@@ -17,11 +17,11 @@ from visemix.audit.record import AuditError
 from visemix.audit.rerun import borrowed, work_folder
 from visemix.audit.subject import find_cell
 from visemix.cli import main
+from visemix.config.parameters import resolve_parameters
 from visemix.evaluation.predictions import metrics_of
 from visemix.papers.cells import table_names
 from visemix.report.tables import build_table
 from visemix.run.atomic import sha256_file, write_json
-from visemix.run.parameters import resolve_parameters
 
 CELL = "lipgen/table3/tafm-0.1"
 RUN = "runs/lipgen-R6/seed-0"
@@ -382,11 +382,12 @@ def test_a_run_that_outlived_its_audit_is_left_alone(tree, copied_rerun):
 
 def test_what_no_rule_makes_is_borrowed_for_a_run_from_the_corpus_on():
     config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    licensed = resolve_parameters(config | {"scale": "paper"})
+    licensed = resolve_parameters(config | {"scale": "paper"}, REPOSITORY)
     assert borrowed(find_cell(CELL), licensed, "corpus") == [
         Path("data/corpora/lrw"), Path("data/portraits"),
     ]  # fmt: skip
-    assert borrowed(find_cell(CELL), resolve_parameters(config), "corpus") == []
+    ours = resolve_parameters(config, REPOSITORY)
+    assert borrowed(find_cell(CELL), ours, "corpus") == []
 
 
 def test_a_run_that_fails_is_trouble_and_no_verdict(tree, capsys, monkeypatch):

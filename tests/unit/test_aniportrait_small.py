@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 from toy_codebook import LOUD_OR_NOT
 
+from visemix.config.parameters import resolve_parameters, trained_settings
 from visemix.generators.aniportrait_small.diffusion import add_noise, sample
 from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.renderer import (
@@ -22,7 +23,6 @@ from visemix.generators.aniportrait_small.renderer import (
 from visemix.generators.aniportrait_small.settings import split_settings
 from visemix.generators.aniportrait_small.unet import UNet, UNetConfig
 from visemix.heads.still import MOUTH_UNITS
-from visemix.run.parameters import resolve_parameters, trained_settings
 
 SMALL = UNetConfig(size=16, patch=2, channels=(8, 12), blocks=1)
 SOUND = (np.random.default_rng(0).normal(0, 3000, 8 * 640)).astype(np.int16)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
+from visemix.config.parameters import ParameterError, merge, resolve_parameters
 from visemix.papers.beta_axis import axis_files, curve_points, real_only_run, samples
 from visemix.papers.cells import mixture_file, model_of_run, resolve_run, training_of_run
 from visemix.papers.mixture_runs import (
@@ -16,7 +17,6 @@ from visemix.papers.mixture_runs import (
     run_on_sample,
     split_name,
 )
-from visemix.run.parameters import ParameterError, merge, resolve_parameters
 from visemix.training.settings import steps_of_equal_epochs, training_config
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())

@@ -15,13 +15,13 @@ from visemix.clips.mixture import (
     mixing_ratio,
     write_mixture,
 )
+from visemix.config.parameters import merge, resolve_parameters
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import ONE_TRAINING, holm, verdict
 from visemix.papers.beta_axis import curve_points, samples
 from visemix.papers.cells import mixture_file
 from visemix.report import beta, beta_figures, samplings
 from visemix.report.shown import shown_digest
-from visemix.run.parameters import merge, resolve_parameters
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 PNG = b"\x89PNG"
@@ -31,7 +31,7 @@ CLIPS, REAL, SYNTHETIC = 400, 300, 246
 def parameters(**changes):
     """Miniature parameters with two seeds, and changes of the section beta."""
     changes = {"seeds": [0, 1], "generators": ["portrait"]} | changes
-    return resolve_parameters(merge(CONFIG, {"overrides": {"beta": changes}}))
+    return resolve_parameters(merge(CONFIG, {"overrides": {"beta": changes}}), REPOSITORY)
 
 
 def write_run(folder, run, seed, accuracy, share):

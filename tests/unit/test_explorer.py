@@ -6,9 +6,9 @@ import pytest
 import yaml
 from tests.conftest import REPOSITORY
 
+from visemix.config.parameters import resolve_parameters
 from visemix.report import explorer
 from visemix.report.site import open_site
-from visemix.run.parameters import resolve_parameters
 
 PARAMETERS = resolve_parameters(yaml.safe_load((REPOSITORY / "params.yaml").read_text()))
 

@@ -19,16 +19,17 @@ from tests.unit.misbehaving_generator import CORNER, SHADE
 from tests.unit.test_parameters import changed
 
 from visemix.clips.shards import read_rejects
+from visemix.config.external import settings_of
+from visemix.config.parameters import ParameterError, resolve_parameters
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
 from visemix.generators.contract import GenerationError, Utterance, synthesise_set
-from visemix.generators.external import GENERATORS, PROGRAMS, program, repairs, runner, settings_of
+from visemix.generators.external import GENERATORS, PROGRAMS, program, repairs, runner
 from visemix.generators.external.installation import InstallationError
 from visemix.generators.external.program import Model, Portrait, configure
 from visemix.generators.pairing import make_pairs
 from visemix.heads.speech import Voice, say
 from visemix.media import read_sound, write_clip
-from visemix.run.parameters import ParameterError, resolve_parameters
 
 STAND_IN = Path(__file__).with_name("misbehaving_generator.py")
 SCRIPTS = {

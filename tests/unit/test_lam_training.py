@@ -14,6 +14,7 @@ import pytest
 import torch
 from toy_speech import ToySpeech
 
+from visemix.config.parameters import resolve_parameters, trained_settings
 from visemix.generators import lam
 from visemix.generators.checks import GenerationError
 from visemix.generators.contract import Utterance
@@ -36,7 +37,6 @@ from visemix.generators.measures import MAX_LAG, measure, movement_correlation
 from visemix.generators.speech_windows import spectra_of
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
-from visemix.run.parameters import resolve_parameters, trained_settings
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
 from visemix.training.run_folder import write_weights
 

@@ -4,6 +4,7 @@ import pytest
 import yaml
 from tests.conftest import REPOSITORY
 
+from visemix.config.parameters import merge, resolve_parameters
 from visemix.papers.cells import (
     compared_cells,
     model_settings,
@@ -15,7 +16,6 @@ from visemix.papers.cells import (
     table_names,
     table_runs,
 )
-from visemix.run.parameters import merge, resolve_parameters
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 PARAMETERS = resolve_parameters(CONFIG)

@@ -8,7 +8,7 @@ import yaml
 from tests.conftest import REPOSITORY
 
 from visemix.cli import main
-from visemix.run.parameters import resolve_parameters
+from visemix.config.parameters import resolve_parameters
 from visemix.run.plan import PlanError, count_clips, crop_bytes, describe, make_plan
 
 JOBS = {"manifest": 1, "crops": 3, "synthesis": 1, "pose_crops": 1, "train": 7, "evaluate": 12}
@@ -16,7 +16,7 @@ JOBS = {"manifest": 1, "crops": 3, "synthesis": 1, "pose_crops": 1, "train": 7, 
 
 def parameters(scale="paper", **overrides):
     config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    return resolve_parameters(config | {"scale": scale, "overrides": overrides})
+    return resolve_parameters(config | {"scale": scale, "overrides": overrides}, REPOSITORY)
 
 
 def rows(jobs=JOBS, scale="paper", gpus=8, cores=64, **overrides):

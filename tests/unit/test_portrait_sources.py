@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.test_pairing import make_manifest
 
 from visemix.cli import main
+from visemix.config.parameters import ParameterError, resolve_parameters
 from visemix.corpora.found import corpora_table
 from visemix.corpora.portrait_sources import list_portraits
 from visemix.corpora.portraits import (
@@ -20,7 +21,6 @@ from visemix.corpora.portraits import (
 from visemix.corpora.table import ManifestError
 from visemix.generators import pairing
 from visemix.generators.pairing import PairingError, make_pairs
-from visemix.run.parameters import ParameterError, resolve_parameters
 
 
 def draw(path, height=80, width=72, channels=3, seed=0):

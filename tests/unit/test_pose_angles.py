@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from visemix.config.pose import Pose
 from visemix.pose.angles import draw_angles
 
-GRID = (15, 30, 45, 60)
+PAPER = Pose()
 
 
 def manifest(n_test, n_train=3):
@@ -22,15 +23,15 @@ def manifest(n_test, n_train=3):
     n=st.integers(1, 200), share=st.floats(0, 1), both=st.floats(0, 1), seed=st.integers(0, 2**31)
 )
 def test_every_test_clip_is_there_and_the_untouched_share_is_exact(n, share, both, seed):
-    drawn = draw_angles(manifest(n), GRID, share, both, seed)
+    drawn = draw_angles(manifest(n), Pose(untouched_share=share, two_axes_share=both, seed=seed))
     assert drawn.clip_id.tolist() == sorted(manifest(n, 0).clip_id)
     untouched = (drawn.yaw == 0) & (drawn.pitch == 0)
     assert untouched.sum() == round(share * n)
-    assert set(drawn.yaw.abs()) | set(drawn.pitch.abs()) <= {0, *GRID}
+    assert set(drawn.yaw.abs()) | set(drawn.pitch.abs()) <= {0, *PAPER.angles}
 
 
 def test_angles_signs_and_axes_are_all_drawn_about_equally_often():
-    drawn = draw_angles(manifest(4000), GRID)
+    drawn = draw_angles(manifest(4000), PAPER)
     turned = drawn[(drawn.yaw != 0) | (drawn.pitch != 0)]
     both = (turned.yaw != 0) & (turned.pitch != 0)
     assert both.mean() == pytest.approx(0.5, abs=0.03)
@@ -40,32 +41,32 @@ def test_angles_signs_and_axes_are_all_drawn_about_equally_often():
         values = turned[column][turned[column] != 0]
         assert (values > 0).mean() == pytest.approx(0.5, abs=0.04)
         shares = values.abs().value_counts(normalize=True)
-        assert np.allclose(shares[list(GRID)], 0.25, atol=0.04)
+        assert np.allclose(shares[PAPER.angles], 0.25, atol=0.04)
 
 
 def test_a_draw_depends_on_the_seed_and_the_clip_alone():
-    few, many = draw_angles(manifest(50), GRID, 0), draw_angles(manifest(80), GRID, 0)
+    few, many = (draw_angles(manifest(n), Pose(untouched_share=0)) for n in (50, 80))
     assert many.head(50)[["yaw", "pitch"]].equals(few[["yaw", "pitch"]])
-    assert draw_angles(manifest(50), GRID).equals(draw_angles(manifest(50).iloc[::-1], GRID))
-    other = draw_angles(manifest(50), GRID, seed=1)
-    assert not other[["yaw", "pitch"]].equals(draw_angles(manifest(50), GRID)[["yaw", "pitch"]])
+    assert draw_angles(manifest(50), PAPER).equals(draw_angles(manifest(50).iloc[::-1], PAPER))
+    other = draw_angles(manifest(50), Pose(seed=1))
+    assert not other[["yaw", "pitch"]].equals(draw_angles(manifest(50), PAPER)[["yaw", "pitch"]])
 
 
 @pytest.mark.parametrize(
-    ("angles", "shares", "named"),
+    ("wrong", "named"),
     [
-        ((), (0.2, 0.5), "pose.angles"),
-        ((0,), (0.2, 0.5), "pose.angles"),
-        ((100,), (0.2, 0.5), "pose.angles"),
-        (GRID, (1.2, 0.5), "pose.untouched_share"),
-        (GRID, (0.2, -1), "pose.two_axes_share"),
+        ({"angles": []}, "angles"),
+        ({"angles": [0]}, "angles"),
+        ({"angles": [100]}, "angles"),
+        ({"untouched_share": 1.2}, "untouched_share"),
+        ({"two_axes_share": -1}, "two_axes_share"),
     ],
 )
-def test_nonsense_is_named(angles, shares, named):
+def test_nonsense_is_named(wrong, named):
     with pytest.raises(ValueError, match=named):
-        draw_angles(manifest(5), angles, *shares)
+        Pose(**wrong)
 
 
 def test_a_manifest_without_test_clips_is_refused():
     with pytest.raises(ValueError, match="no clip of the test split"):
-        draw_angles(manifest(0), GRID)
+        draw_angles(manifest(0), PAPER)

@@ -7,6 +7,7 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from visemix.clips.shards import open_crops, read_rejects
+from visemix.config.pose import Pose
 from visemix.corpora.lrw import scan
 from visemix.corpora.miniature import make_corpus
 from visemix.corpora.miniature.clip import make_clip, make_portrait
@@ -180,7 +181,7 @@ def test_the_set_has_every_clip_with_its_angles_and_untouched_ones_as_they_were(
     small_corpus, tmp_path
 ):
     root, manifest = small_corpus
-    drawn = draw_angles(manifest, (15, 30), untouched_share=0.5)
+    drawn = draw_angles(manifest, Pose(angles=[15, 30], untouched_share=0.5))
     pose_set(drawn, root, tmp_path / "pose")
     crop_set(manifest, "test", root, tmp_path / "plain")
     plain = open_crops(tmp_path / "plain")

@@ -4,6 +4,7 @@ import pytest
 import yaml
 from tests.conftest import REPOSITORY
 
+from visemix.config.parameters import flatten, merge, resolve_parameters
 from visemix.papers.cells import read_paper, run_names
 from visemix.papers.reproduction import (
     NOT_COMPARED,
@@ -11,7 +12,6 @@ from visemix.papers.reproduction import (
     in_short,
     measured_departures,
 )
-from visemix.run.parameters import flatten, merge, resolve_parameters
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 ANIPORTRAIT = {

@@ -22,6 +22,7 @@ import yaml
 from tests.conftest import REPOSITORY
 
 from visemix.clips.shards import open_crops, read_rejects
+from visemix.config.parameters import ParameterError, merge, resolve_parameters
 from visemix.corpora.manifest import manifest_frame
 from visemix.faces import detectors
 from visemix.faces.crops import CropError, crop_clip, crop_set
@@ -29,7 +30,6 @@ from visemix.faces.detectors import describe_detector, load_detector
 from visemix.faces.retinaface_resnet50 import Network, RetinaFaceResNet50, load_network
 from visemix.media import read_clip
 from visemix.run.atomic import sha256_file
-from visemix.run.parameters import ParameterError, merge, resolve_parameters
 
 DATA = Path(__file__).parents[1] / "data"
 HEAD = DATA / "talking_head.mp4"

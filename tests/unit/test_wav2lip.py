@@ -11,6 +11,7 @@ from tests.conftest import REPOSITORY
 from threadpoolctl import threadpool_limits
 from toy_talkers import FRAMES, ToyTalkers
 
+from visemix.config.parameters import merge, read_scales, resolve_parameters, trained_settings
 from visemix.generators.speech_windows import mel_spectrogram, spectra_of
 from visemix.generators.wav2lip.batches import (
     LEAD,
@@ -31,7 +32,6 @@ from visemix.generators.wav2lip.training import (
     next_sync_weight,
     total_loss,
 )
-from visemix.run.parameters import merge, resolve_parameters, trained_settings
 
 SMALL = Wav2LipConfig(size=24, width=2, expert_width=2, critic_width=2, threads=1)
 CPU = torch.device("cpu")
@@ -307,7 +307,7 @@ def test_parameters_that_cannot_be_are_refused():
 
 def test_params_yaml_holds_parameters_that_fit_and_the_published_ones_at_paper_scale():
     config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    for scale in config["scales"]:
+    for scale in read_scales(REPOSITORY):
         parameters = resolve_parameters(merge(config, {"scale": scale}))
         settings = Wav2LipConfig(**trained_settings("wav2lip-gan", parameters))
         if scale == "paper":

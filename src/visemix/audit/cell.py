@@ -29,11 +29,11 @@ from visemix.audit.record import AuditError, read_record
 from visemix.audit.rerun import STARTS, rerun, work_folder
 from visemix.audit.subject import find_cell, why_not_ours
 from visemix.audit.verification import RECORD, table_file, verify
+from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import Cell, evaluation_folder
 from visemix.papers.reproduction import departures, in_short
 from visemix.report.tables import read_predictions, summarise
 from visemix.run.atomic import write_json
-from visemix.run.parameters import resolve_parameters
 
 VERSION = 1
 EQUAL, TOLERATED = "bitwise equal", "equal within tolerance"
@@ -69,7 +69,7 @@ def audit(
         raise AuditError(f"start is {start!r}; it must be one of {', '.join(STARTS)}")
     if not tolerance >= 0:
         raise AuditError(f"the tolerance is {tolerance}; give percentage points from 0")
-    cell, parameters = find_cell(cell_id), resolve_parameters(config)
+    cell, parameters = find_cell(cell_id), resolve_parameters(config, snakefile.parent)
     report = _head(cell, start, tolerance)
     if missing := why_not_ours(cell):
         report |= {"verdict": UNCHECKED, "reason": missing}

@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 
 from visemix.audit.record import MODULES
+from visemix.config.parameters import flatten
 from visemix.papers.cells import Cell, evaluation_folder
 from visemix.run.gpus import device_model
-from visemix.run.parameters import flatten
 from visemix.run.provenance import environment, module_digests
 
 # What evaluates a cell; what trains it besides; a corpus can need all modules.
 _EVALUATION = (
-    "clips/", "evaluation/crossed", "evaluation/predictions", "evaluation/resolution",
-    "evaluation/statistics", "models/", "papers/", "report/tables", "run/atomic", "run/parameters",
+    "clips/", "config/", "evaluation/crossed", "evaluation/predictions", "evaluation/resolution",
+    "evaluation/statistics", "models/", "papers/", "report/tables", "run/atomic",
     "run/provenance", "training/run_folder",
 )  # fmt: skip
 USED = {

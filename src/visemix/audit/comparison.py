@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import INDEX, MANIFEST, REJECTS
+from visemix.config.parameters import flatten
 from visemix.papers.cells import Cell, evaluation_folder, mixture_file, resolve_run
 from visemix.run.atomic import sha256_file
-from visemix.run.parameters import flatten
 
 # wall clock and interruptions; where and with which code; digests of files compared themselves
 NOT_COMPARED = (

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 
 from visemix.audit.record import plain
+from visemix.config.parameters import flatten
 from visemix.papers.cells import Cell, model_of_run, resolve_run, training_of_run
-from visemix.run.parameters import flatten
 
 # Where things lie, how they are called and how work is cut: no part of any result. What lies at
 # these places is checked by its digest.

@@ -16,8 +16,8 @@ from visemix.run.provenance import environment, module_digests
 VERSION = 1
 # everything that can have a part in a number; not the command line and not the audit
 MODULES = (
-    "clips", "corpora", "evaluation", "faces", "generators", "heads", "media", "models", "papers",
-    "pose", "report", "run", "training", "visemes",
+    "clips", "config", "corpora", "evaluation", "faces", "generators", "heads", "media", "models",
+    "papers", "pose", "report", "run", "training", "visemes",
 )  # fmt: skip
 
 

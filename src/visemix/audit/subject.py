@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from visemix.audit.record import AuditError
+from visemix.config.parameters import merge
 from visemix.papers.cells import PAPERS, TEST_SETS, Cell, read_paper, table_cells, table_names
-from visemix.run.parameters import merge
 
 
 def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:

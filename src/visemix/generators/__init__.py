@@ -1,19 +1,12 @@
-"""Generators of synthetic clips: one module each, behind the contract of contract.py."""
+"""Generators of synthetic clips: one module each, behind the contract of contract.py.
 
-from visemix.generators.external import GENERATORS as EXTERNAL
+Their names and modules stand in config.generator_names.
+"""
 
-GENERATORS = {
-    "portrait": "visemix.generators.portrait",
-    "viseme": "visemix.generators.viseme",
-    **EXTERNAL,
-    "wav2lip": "visemix.generators.wav2lip",
-    "wav2lip-gan": "visemix.generators.wav2lip.gan",
-    "aniportrait-small": "visemix.generators.aniportrait_small",
-    "lam": "visemix.generators.lam",
-    "lam-v": "visemix.generators.lam.v",
-    "lam-l": "visemix.generators.lam.l",
-    "lam-vl": "visemix.generators.lam.vl",
-}
+from visemix.config.generator_names import GENERATORS
+
+__all__ = ["GENERATORS", "LIP_READER_JUDGED", "TEXT_DRIVEN", "TRAINED"]
+
 LIP_READER_JUDGED = frozenset({"lam-v", "lam-l", "lam-vl"})  # of them: need a trained recogniser
 # of them: learn from the training split before they work
 TRAINED: frozenset[str] = LIP_READER_JUDGED | {

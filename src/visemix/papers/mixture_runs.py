@@ -10,7 +10,8 @@ N = p/q is written NpdQ, because a name is a folder and a fraction stays one.
 
 import math
 import re
-from fractions import Fraction
+
+from visemix.config.repeats import repeats_value
 
 # of the wildcard {run}: the plain names of papers/*.yaml, and those of this module
 RUN = r"[a-z]+-R\d+(?:-real|-[a-z][a-z0-9-]*?-(?:N\d+(?:d\d+)?(?:-epochs)?|G\d+[A-Z]))?"
@@ -18,23 +19,6 @@ _NAME = re.compile(
     r"(?P<base>[a-z]+-R\d+)-(?:real|(?P<generator>[a-z][a-z0-9-]*?)-"
     r"(?:N(?P<repeats>\d+(?:d\d+)?)(?P<epochs>-epochs)?|G(?P<share>\d+)(?P<draw>[A-Z])))"
 )
-
-
-def repeats_value(text: str | float) -> Fraction | float:
-    """N as an exact number, from '1/3', '1d3', 0.5 or 'inf'; infinity is the float.
-
-    Raises ValueError for anything else and for a negative N.
-    """
-    written = str(text).strip().removeprefix(".")
-    if written == "inf":
-        return math.inf
-    try:
-        value = Fraction(str(text).replace("d", "/"))
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(-1)
-    if value < 0:
-        raise ValueError(f"N is {text!r}; write a number from 0, a fraction such as 1/3, or .inf")
-    return value
 
 
 def repeats_name(repeats: str | float) -> str:

@@ -1,19 +1,15 @@
 """Is a number a reproduction? In what the parameters and the data depart from the paper's own.
 
 A number is a reproduction only where corpus, generator, sizes and schedule are the paper's. That is
-asked of the values themselves, not of the scale's name: the paper's values are those of the file
-params.yaml, without its scales and overrides, with `setting` of papers/<paper>.yaml laid over.
+asked of the values themselves, not of the scale's name: the paper's values are the defaults of
+visemix.config, with `setting` of papers/<paper>.yaml laid over.
 """
 
 from functools import lru_cache
-from pathlib import Path
 
-import yaml
+from visemix.config.parameters import Parameters, flatten
+from visemix.papers.cells import read_paper, resolve_run
 
-from visemix.papers.cells import PAPERS, read_paper, resolve_run
-from visemix.run.parameters import flatten, resolve_parameters
-
-PARAMETERS = PAPERS.parent / "params.yaml"
 SHOWN = 3  # departures that are named, the others are counted
 ROUNDED = 0.05  # by so much fewer clips than the paper's round numbers are still as many
 # Sections and keys that are no part of a number, or of which the paper says nothing: where things
@@ -91,16 +87,9 @@ def _text(value) -> str:
     return "not set" if value is None else str(value)
 
 
+@lru_cache
 def _paper_values(paper: str) -> dict:
     """{key: the paper's own value}, flat, those of `setting` first."""
+    defaults = flatten(Parameters().model_dump(by_alias=True))
     setting = read_paper(paper)["setting"]
-    return setting | _file_values(PARAMETERS, PARAMETERS.stat().st_mtime_ns) | setting
-
-
-@lru_cache
-def _file_values(path: Path, _changed: int) -> dict:
-    """The values of params.yaml as it lies there, whatever --config or --configfile say."""
-    config = yaml.safe_load(path.read_text())
-    return flatten(
-        resolve_parameters(config | {"scale": "paper", "scales": {"paper": {}}, "overrides": {}})
-    )
+    return setting | defaults | setting

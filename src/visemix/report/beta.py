@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from visemix.config.repeats import repeats_value
 from visemix.evaluation.beta_fit import KNOTS, Fit, fit_with_interval
 from visemix.evaluation.resolution import (
     named_clips,
@@ -14,7 +15,6 @@ from visemix.evaluation.resolution import (
 )
 from visemix.evaluation.statistics import HIGHER, LOWER, ONE_TRAINING, speakers_of, verdict
 from visemix.papers.beta_axis import Point, curve_points
-from visemix.papers.mixture_runs import repeats_value
 from visemix.report.shown import BETA
 from visemix.report.site import HOME, Site, add_file, write_page
 from visemix.report.tables import compared, read_predictions, summarise

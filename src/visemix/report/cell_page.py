@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.config.parameters import flatten
 from visemix.evaluation.statistics import wilson_interval
 from visemix.papers.cells import Cell, read_paper, resolve_run, table_cells, table_names
 from visemix.report import figures, provenance
@@ -13,7 +14,6 @@ from visemix.report.explorer import explore, read_viseme_sequences, word_matrix_
 from visemix.report.provenance_graph import graph_svg
 from visemix.report.site import HOME, Site, add_file, add_picture, write_page
 from visemix.report.tables import read_predictions
-from visemix.run.parameters import flatten
 
 
 def cell_address(cell_id: str) -> str:

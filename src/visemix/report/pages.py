@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.config.parameters import flatten
 from visemix.papers.cells import (
     read_paper,
     resolve_run,
@@ -20,7 +21,6 @@ from visemix.report.table_text import departing_rows
 from visemix.report.tables import controls, resolution
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
 from visemix.run.atomic import atomic_folder
-from visemix.run.parameters import flatten
 from visemix.run.provenance import environment
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from visemix.clips.shard_writer import FRAME_SIZE
-from visemix.run.parameters import resolve_parameters
+from visemix.config.parameters import resolve_parameters
 
 RATES = Path(__file__).parents[3] / "benchmarks" / "rates.yaml"
 # LRW as published (Chung and Zisserman, ACCV 2016); a clip has 29 frames

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.config.parameters import flatten
 from visemix.papers.cells import evaluation_folder, resolve_run, table_test_set
 from visemix.run.atomic import sha256_file, write_json
-from visemix.run.parameters import flatten
 
 METRICS = (
     "published", "accuracy", "low", "high", "n", "rejected", "sd", "difference", "p", "p_mcnemar",

@@ -7,30 +7,7 @@ from, which licence, its command line, what is repaired); `program` makes a gene
 Settings of the user stand in params.yaml, section `external`.
 """
 
-PROGRAMS = (
-    "aniportrait",
-    "wav2lip",
-    "wav2lip-gan",
-    "talklip",
-    "sadtalker",
-    "latentsync",
-    "musetalk",
-    "echomimic",
-)
-PREFIX = "external-"
-GENERATORS = {
-    PREFIX + name: f"visemix.generators.external.{name.replace('-', '_')}" for name in PROGRAMS
-}
+from visemix.config.generator_names import EXTERNAL as GENERATORS
+from visemix.config.generator_names import PREFIX, PROGRAMS
 
-
-def settings_of(generator: str, external: dict) -> dict | None:
-    """The user's settings of a generator from params.yaml's `external`; None: not one of these.
-
-    Raises ValueError where they are missing.
-    """
-    if generator not in GENERATORS:
-        return None
-    name = generator.removeprefix(PREFIX)
-    if name not in external:
-        raise ValueError(f"external.{name} is missing; give it repository and python")
-    return external[name]
+__all__ = ["GENERATORS", "PREFIX", "PROGRAMS"]
