@@ -16,6 +16,7 @@ from visemix.report.angles import turned_differences
 from visemix.report.cell_page import cell_address, table_address, training_rows, write_cell_pages
 from visemix.report.front_page import answers, write_front_page
 from visemix.report.site import HOME, Site, add_file, add_picture, open_site, write_page
+from visemix.report.table_text import trainings_note
 from visemix.report.tables import controls, resolution
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
 from visemix.run.atomic import atomic_folder
@@ -93,6 +94,7 @@ def _table(site: Site, paper: str, table: str, parameters: dict) -> dict:
         "test_set": table_test_set(paper, table),
         "file": add_file(site, source),
         "columns": frame.columns.tolist(),
+        "trained": trainings_note(frame),
         "rows": rows,
         "figure": add_file(site, source.with_suffix(".png"), "pictures"),
         "controls": controls(paper, table, parameters),

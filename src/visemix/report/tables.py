@@ -40,6 +40,7 @@ COLUMNS = [
     "changed",
     "published_word_boundary", "published_selection", "published_extra_data",
     "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
+    "equal", "updates", "epochs",
 ]  # fmt: skip
 
 
@@ -61,8 +62,10 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
     evaluation.resolution.compare_rows; in points). status is 'literature',
     'not yet run' or the scale the value was measured at, which is never a reproduction unless the
     scale is 'paper'. other_reading_of is the cell that a row of ours reads otherwise, '' for the
-    paper's own rows. Columns published_* repeat what the source of the published value states
-    ('' = not stated).
+    paper's own rows. equal says by what trainings on mixtures are compared with those on the real
+    clips alone ('updates' | 'epochs'; 'both' on those clips), updates and epochs how long a row
+    trained, the latter over its own mixture. Columns published_* repeat what the source of the
+    published value states ('' = not stated).
     `parameters` needs corpus.name, scale, seeds, runs and synthesis.generator.
     """
     rows = []
@@ -176,6 +179,7 @@ def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -
     seed = parameters["seeds"][0]
     record = json.loads(Path(f"runs/{cell.run}/seed-{seed}/training.json").read_text())
     synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
+    equal = record["training"].get("equal", "updates")  # not in version 1, which knew no other
     generator = parameters["synthesis"]["generator"]
     return summarise(predictions) | {
         "status": parameters["scale"],
@@ -183,7 +187,10 @@ def _reproduced(cell: Cell, predictions: list[pd.DataFrame], parameters: dict) -
         "word_boundary": "no",
         "selection": "val",
         "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
-        "parameters": f"{record['parameters'] / 1e6:.3g} M",
+        "parameters": f"{record.get('parameters_at_test', record['parameters']) / 1e6:.3g} M",
+        "equal": equal if synthetic else "both",
+        "updates": record["training"]["steps"],
+        "epochs": record["epochs"],
     }
 
 

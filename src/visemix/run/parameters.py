@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from visemix.generators import GENERATORS, external
+from visemix.papers.cells import TAFM_ON, VISEME_BRANCHES, check_heads
 from visemix.papers.mixture_runs import repeats_value
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -266,6 +267,7 @@ class Model(Section):
 
 class Training(Section):
     steps: PositiveInt
+    equal: Literal["updates", "epochs"]
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -338,10 +340,17 @@ class RunChange(Section):
     temporal_shift: bool | None = None
     synthetic: bool | None = None
     repeats: Annotated[float, Field(ge=0)] | None = None
-    viseme_branch: bool | None = None
-    tafm: bool | None = None
+    viseme_branch: Literal[VISEME_BRANCHES] | None = None
+    tafm_on: Literal[TAFM_ON] | None = None
     lambda_: float | None = Field(default=None, alias="lambda")
     gamma: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def switches_have_become_choices(cls, values):
+        if isinstance(values, dict):
+            check_heads(values)
+        return values
 
 
 class Parameters(Section):
