@@ -180,7 +180,7 @@ def test_p_is_corrected_for_all_claims_asked(finished, monkeypatch):
     asked = table[table.verdict != "not run"]
     assert len(asked) == 11
     adjusted = asked.ours.str.extract(r"p \(Holm\) = (\S+),")[0].astype(float)
-    assert (adjusted == 1).sum() >= 2  # uncorrected p values of no difference are below 1
+    assert (adjusted == adjusted.max()).sum() >= 2  # Holm never falls: they share the largest
 
 
 def test_one_seed_resolves_nothing_and_changed_runs_are_named(finished, monkeypatch):
