@@ -83,7 +83,7 @@ def _chain(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterator[d
     seeds, corpus = parameters["seeds"], parameters["corpus"]["name"]
     trained = [Path("runs") / cell.run / f"seed-{seed}" / "training.json" for seed in seeds]
     folders = [evaluation_folder(cell.run, seed, corpus, cell.test_set) for seed in seeds]
-    summaries = {path: _training_record(path) for path in trained}
+    summaries = {path: training_record(path) for path in trained}
     metrics = {path / "metrics.json": read_json(path / "metrics.json", (1, 2)) for path in folders}
     if start != "evaluation":
         for path, summary in summaries.items():
@@ -104,8 +104,11 @@ def _chain(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterator[d
             yield file_entry("table", Path(path), sealed[path])
 
 
-def _training_record(path: Path) -> dict:
-    """training.json; what version 1 says of the network in the words of version 2."""
+def training_record(path: Path) -> dict:
+    """training.json; what version 1 says of the network in the words of version 2.
+
+    Raises UnreadableError.
+    """
     summary = read_json(path, (1, 2))
     if summary["version"] == 1:
         summary["model"] = RecogniserConfig.from_json(summary["model"]).to_json()
