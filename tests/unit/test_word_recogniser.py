@@ -96,7 +96,7 @@ def test_the_branch_is_equations_1_and_2_with_the_rows_of_the_viseme_classifier(
             if gamma == math.inf:
                 attended = features[b, max(range(7), key=lambda j: cosine[j])]
             else:
-                weights = [math.exp(gamma * c) for c in cosine]
+                weights = [math.exp(gamma * c.item()) for c in cosine]
                 shares = [weight / sum(weights) for weight in weights]
                 attended = sum(a * frame for a, frame in zip(shares, features[b], strict=True))
             fused = sum(features[b]) / 7 + 0.3 * attended
