@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=[3])
     parser.add_argument("--growth", type=int, default=48)
     parser.add_argument("--reduced", type=int, default=64)
+    parser.add_argument("--viseme-branch", choices=["own", "shared"], default="own")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
@@ -153,8 +154,8 @@ def main() -> None:
         tsm_ratios=(0.125,) * 4,
         pooling="conv3d",
         backend=DCTCNConfig(tuple(options.layers), options.growth, options.reduced),
-        viseme_branch=True,
-        tafm=True,
+        viseme_branch=options.viseme_branch,
+        tafm_on="visemes",
     )
     model = WordRecogniser(config)
     plain = straightforward(model)

@@ -75,6 +75,10 @@ rule report:
             run=[r for p in PARAMETERS["papers"] for r in cells.run_names(p)],
             seed=PARAMETERS["seeds"],
         ),
+        full_models=[
+            f"runs/{cells.read_paper(p)['full_model']}/seed-{PARAMETERS['seeds'][0]}/model.safetensors"
+            for p in PARAMETERS["papers"]
+        ],
         corpus=rules.manifest.output.manifest,
         crops=expand(
             f"data/crops/{CORPUS}-{{set}}/manifest.json", set=["train", "val", *cells.TEST_SETS]
@@ -96,7 +100,7 @@ rule report:
     params:
         parameters=PARAMETERS,
         shown=lambda wildcards: shown_digest(),  # shown where it is, but never made for the report
-        code=code_digest("report", "papers", "generators.lag"),
+        code=code_digest("report", "papers", "generators.lag", "evaluation.attention", "models"),
     script:
         SCRIPTS / "report.py"
 

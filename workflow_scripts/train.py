@@ -28,7 +28,7 @@ if __name__ == "__main__":
         mixture=mixture,
         validation_folder=Path(snakemake.input.validation).parent,
         words=visemes.word.to_list(),
-        viseme_targets=targets if snakemake.params.model["viseme_branch"] else None,
+        viseme_targets=None if snakemake.params.model["viseme_branch"] == "none" else targets,
         model_config=recogniser_config(snakemake.params.model, len(targets), len(targets[0])),
         training=training,
         seed=int(snakemake.wildcards.seed),

@@ -60,7 +60,7 @@ def jobs_with_the_slurm_profile(folder, targets, config):
 def test_the_default_job_is_dozens_of_jobs(lrw):
     jobs = jobs_with_the_slurm_profile(lrw, [], ["scale=paper"])
     assert "manifest" not in jobs  # it is there
-    assert (jobs["crops"], jobs["synthesis"], jobs["train"], jobs["evaluate"]) == (3, 1, 7, 12)
+    assert (jobs["crops"], jobs["synthesis"], jobs["train"], jobs["evaluate"]) == (3, 1, 8, 13)
     assert jobs["total"] < 50
 
 

@@ -36,6 +36,7 @@ def test_all_runs_get_equal_updates_and_the_papers_mixtures(finished_run):
     assert {r["training"]["steps"] for r in records.values()} == {6}
     beta = {run: r["mixture"]["beta"] for run, r in records.items()}
     assert beta["lipgen-R1"] == beta["lipgen-R2"] == 1.0
+    assert {r["training"]["equal"] for r in records.values()} == {"updates"}
     assert beta["lipgen-R3"] == beta["lipgen-R7"] == pytest.approx(12 / (12 + SYNTHETIC))
 
 

@@ -24,7 +24,8 @@ def write_evaluations(
         for seed in range(seeds):
             out = folder / f"runs/{run}/seed-{seed}"
             out.mkdir(parents=True)
-            record = {"mixture": {"sources": []}, "parameters": 1e6}
+            record = {"mixture": {"sources": []}, "parameters": 1e6, "epochs": 1.0}
+            record["training"] = {"equal": "updates", "steps": 7}
             (out / "training.json").write_text(json.dumps(record))
             for test_set, share in sets.items():
                 frame = pd.DataFrame({"clip_id": clips, "label": "A", "speaker": speakers})

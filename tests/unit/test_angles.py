@@ -49,7 +49,8 @@ def finished(tmp_path, monkeypatch):
             frame.to_parquet(folder / "predictions.parquet")
             folder = tmp_path / f"runs/{run}/seed-{seed}"
             folder.mkdir(parents=True)
-            record = {"mixture": {"sources": []}, "parameters": 1e6}
+            record = {"mixture": {"sources": []}, "parameters": 1e6, "epochs": 1.0}
+            record["training"] = {"equal": "updates", "steps": 7}
             (folder / "training.json").write_text(json.dumps(record))
     (tmp_path / "data/manifests").mkdir(parents=True)
     ANGLES.to_parquet(tmp_path / "data/manifests/lrw-pose.parquet")

@@ -1,11 +1,17 @@
 """By how much an artifact that was made again differs from the recorded one."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
 from visemix.audit.comparison import compare_files, describe_difference
+from visemix.audit.entries import UnreadableError
+from visemix.audit.parameters import contradictions
+from visemix.audit.verification import training_record
+from visemix.models.word_recogniser import RecogniserConfig
 from visemix.run.atomic import write_json
 
 
@@ -76,3 +82,19 @@ def test_a_file_that_was_not_made_again_is_no_equal_file(pair, monkeypatch):
     entry = compare_files([first.relative_to(first.parent)], second.parent)[0]
     assert not entry["equal"]
     assert entry["difference"] == "was not made again"
+
+
+def test_a_record_from_before_the_branch_had_a_choice_is_read_as_what_it_was(tmp_path):
+    model = RecogniserConfig(n_words=3, viseme_branch="shared", tafm_on="words").to_json()
+    old = {k: v for k, v in model.items() if k != "tafm_on"} | {"viseme_branch": True, "tafm": True}
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps({"version": 1, "model": old}))
+    found = training_record(path)["model"]
+    assert contradictions(found, model) == []
+    changed = model | {"viseme_branch": "own", "tafm_on": "visemes"}
+    assert contradictions(found, changed) == [
+        "viseme_branch is 'shared' instead of 'own'", "tafm_on is 'words' instead of 'visemes'",
+    ]  # fmt: skip
+    path.write_text(json.dumps({"version": 3}))
+    with pytest.raises(UnreadableError, match="version 3; this code reads 1, 2"):
+        training_record(path)

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
 from visemix.config.parameters import ParameterError, merge, resolve_parameters
-from visemix.papers.beta_axis import axis_files, curve_points, real_only_run, samples
+from visemix.papers.beta_axis import (
+    axis_files,
+    curve_points,
+    real_only_run,
+    samples,
+    trained_run,
+)
 from visemix.papers.cells import mixture_file, model_of_run, resolve_run, training_of_run
 from visemix.papers.mixture_runs import (
     repeats_name,
@@ -129,6 +135,36 @@ def test_equal_epochs_draw_each_entry_as_often_as_the_real_clips_alone(real, syn
     in_an_epoch = (n * real + synthetic) // 32
     assert abs(taken - steps / (real // 32) * in_an_epoch) <= 0.5 + 1e-9
     assert steps_of_equal_epochs(described(real, synthetic, math.inf), steps, 32) == steps
+
+
+def paper_scale(**changes):
+    return resolve_parameters(CONFIG | {"scale": "paper", "overrides": changes})
+
+
+def test_the_papers_100_epochs_are_of_the_mixture_and_equal_updates_are_the_control():
+    mixture, steps = described(488_766, 400_000, 1), {}
+    for equal in ("epochs", "updates"):
+        given_parameters = paper_scale(training={"equal": equal})
+        config = training_config(training_of_run("lipgen-R3", given_parameters), mixture)
+        assert config.equal == equal
+        steps[equal] = config.steps
+        real = training_of_run("lipgen-R2", given_parameters)
+        alone = training_config(real, described(488_766, 400_000, math.inf))
+        assert (alone.steps, alone.equal) == (1_527_300, "updates")  # both are the same
+    assert steps == {"epochs": 100 * 27_773, "updates": 1_527_300}
+    assert paper_scale()["training"]["equal"] == "epochs"
+    for scale in ("test", "miniature", "study"):
+        assert resolve_parameters(CONFIG | {"scale": scale})["training"]["equal"] == "updates"
+
+
+def test_a_point_of_the_axis_is_a_papers_run_where_the_same_is_equal():
+    updates, epochs = "lipgen-R3-portrait-N1", "lipgen-R3-portrait-N1-epochs"
+    assert trained_run(epochs, paper_scale()) == "lipgen-R3"
+    assert trained_run(updates, paper_scale()) == updates
+    given_parameters = paper_scale(training={"equal": "updates"})
+    assert trained_run(updates, given_parameters) == "lipgen-R3"
+    assert trained_run(epochs, given_parameters) == epochs
+    assert trained_run("lipgen-R3-real", paper_scale()) == "lipgen-R2"
 
 
 def test_only_runs_of_equal_epochs_take_other_steps():

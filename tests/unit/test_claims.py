@@ -142,7 +142,7 @@ def test_without_runs_every_claim_says_why(unrun):
 SHARES = {  # read on the test set, and on the pose set
     "lipgen-R1": (0.30, 0.2), "lipgen-R2": (0.31, 0.2), "lipgen-R3": (0.30, 0.5),
     "lipgen-R4": (0.60, 0.5), "lipgen-R5": (0.60, 0.5), "lipgen-R6": (0.32, 0.5),
-    "lipgen-R7": (0.61, 0.5),
+    "lipgen-R7": (0.61, 0.5), "lipgen-R8": (0.61, 0.5),
 }  # fmt: skip
 
 
@@ -180,12 +180,12 @@ def test_p_is_corrected_for_all_claims_asked(finished, monkeypatch):
     asked = table[table.verdict != "not run"]
     assert len(asked) == 11
     adjusted = asked.ours.str.extract(r"p \(Holm\) = (\S+),")[0].astype(float)
-    assert (adjusted == 1).sum() >= 2  # uncorrected p values of no difference are below 1
+    assert (adjusted == adjusted.max()).sum() >= 2  # Holm never falls: they share the largest
 
 
 def test_one_seed_resolves_nothing_and_changed_runs_are_named(finished, monkeypatch):
     monkeypatch.chdir(finished)
-    changed = {"lipgen-R4": {"viseme_branch": False}}
+    changed = {"lipgen-R4": {"viseme_branch": "shared"}}
     table = claims_table(PARAMETERS | {"seeds": [0], "runs": changed}).set_index("id")
     assert set(table.verdict) == {"not run", "not resolved: one training a row"}
     assert table.ours["lipgen/c6"].endswith("changed ones: lipgen-R4")
@@ -195,7 +195,7 @@ def test_one_seed_resolves_nothing_and_changed_runs_are_named(finished, monkeypa
 def test_the_page_is_made_from_the_evaluations_of_the_tables_that_claims_compare():
     files = {str(file) for file in claims_inputs(PARAMETERS)}
     evaluated = {tuple(file.split("/")[1:4]) for file in files}
-    assert len(evaluated) == 2 * (7 + 4)  # seeds x (test set + pose set)
+    assert len(evaluated) == 2 * (8 + 4)  # seeds x (test set + pose set)
     assert ("lipgen-R6", "seed-1", "lrw-pose") in evaluated
     assert claims_inputs(PARAMETERS | {"papers": []}) == []
     assert claims_file.CLAIMS == REPOSITORY / "papers/claims.yaml"

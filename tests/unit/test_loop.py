@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from toy_clips import WORDS, make_toy
 
@@ -21,6 +22,7 @@ from visemix.clips.augmentation import Augmentation
 from visemix.clips.mixture import make_mixture
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig
+from visemix.training import loop, run_folder
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
 from visemix.training.config import TrainingConfig
 from visemix.training.entries import Entries
@@ -34,8 +36,8 @@ MODEL = RecogniserConfig(
     width=4,
     tsm_ratios=(0.0, 0.125, 0.125, 0.125),
     backend=DCTCNConfig(layers=(1,), growth=12, reduced=16),
-    viseme_branch=True,
-    tafm=True,
+    viseme_branch="own",
+    tafm_on="visemes",
 )
 TRAINING = TrainingConfig(
     steps=60,
@@ -204,6 +206,40 @@ def test_a_checkpoint_of_another_configuration_is_not_used(tmp_path, caplog):
     (tmp_path / FILE_NAME).write_bytes(b"torn")
     with pytest.raises(ValueError, match="delete it"):
         load_checkpoint(tmp_path, "a" * 64, torch.device("cpu"))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_training_goes_on_only_with_the_code_it_began_with(data, tmp_path, monkeypatch, edited):
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "validate", kill)
+        with pytest.raises(Killed):
+            run(tmp_path / "run", data, slow_training())
+    if edited:
+        monkeypatch.setattr(run_folder, "code_digest", lambda *_: "0" * 16)
+    summary = run(tmp_path / "run", data, slow_training())
+    assert summary["resumed_at_step"] == (0 if edited else 19)
+    assert (summary["digests"]["code"] == "0" * 16) == edited
+
+
+def test_weights_written_before_the_branch_had_a_choice_are_read(data, tmp_path):
+    shared = replace(MODEL, viseme_branch="shared", tafm_on="words")
+    run(tmp_path, data, replace(TRAINING, steps=2), shared)
+    path = tmp_path / "model.safetensors"
+    with safetensors.safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["visemix"])
+    del facts["model"]["tafm_on"]
+    facts["model"] |= {"viseme_branch": True, "tafm": True}
+    weights = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(weights, path, {"visemix": json.dumps(facts)})
+    model, _, _ = load_recogniser(tmp_path)
+    assert model.config == shared
 
 
 def test_another_lambda_is_another_identity(finished, data, tmp_path):

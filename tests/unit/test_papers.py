@@ -4,7 +4,7 @@ import pytest
 import yaml
 from tests.conftest import REPOSITORY
 
-from visemix.config.parameters import merge, resolve_parameters
+from visemix.config.parameters import ParameterError, merge, resolve_parameters
 from visemix.papers.cells import (
     compared_cells,
     model_settings,
@@ -28,7 +28,7 @@ def test_lipgen_has_its_three_tables_and_their_published_values():
     assert published["lipgen/table1/lipgen"] == published["lipgen/table3/tafm-0.1"] == 92.8
     assert published["lipgen/table2/lrw-syn"] == 81.8
     assert [c.published for c in table_cells("lipgen", "table3")] == [
-        89.5, 91.8, 92.0, 92.4, 92.6, 92.8, 92.5,
+        89.5, 91.8, 92.0, 92.4, 92.6, 92.8, 92.8, 92.5,
     ]  # fmt: skip
 
 
@@ -73,8 +73,11 @@ def test_both_readings_are_compared_with_the_row_above_the_printed_one():
         ("lipgen-R2", "lipgen-R3"),
         ("lipgen-R2", "lipgen-R6"),
     ]
-    runs = run_names("lipgen")
-    assert [(a.run, b.run) for a, b in compared_cells("lipgen", "table3")] == list(pairwise(runs))
+    pairs = [(a.run[-2:], b.run[-2:]) for a, b in compared_cells("lipgen", "table3")]
+    assert pairs == [
+        ("R1", "R2"), ("R2", "R3"), ("R3", "R4"), ("R4", "R5"), ("R5", "R6"), ("R5", "R8"),
+        ("R6", "R7"),
+    ]  # fmt: skip
     assert compared_cells("lipgen", "table1") == []
 
 
@@ -97,11 +100,11 @@ def test_a_table_is_made_from_its_own_test_set_and_its_control():
 
 def test_runs_differ_one_step_at_a_time():
     settings = [resolve_run(run, PARAMETERS) for run in run_names("lipgen")]
-    keys = ("temporal_shift", "synthetic", "viseme_branch", "tafm", "lambda")
+    keys = ("temporal_shift", "synthetic", "viseme_branch", "tafm_on", "lambda")
     steps = [[k for k in keys if a[k] != b[k]] for a, b in pairwise(settings)]
     assert steps == [
-        ["temporal_shift"], ["synthetic"], ["viseme_branch"], ["tafm", "lambda"],
-        ["lambda"], ["lambda"],
+        ["temporal_shift"], ["synthetic"], ["viseme_branch"], ["tafm_on", "lambda"],
+        ["lambda"], ["lambda"], ["viseme_branch", "tafm_on", "lambda"],
     ]  # fmt: skip
 
 
@@ -121,14 +124,41 @@ def test_a_changed_run_is_marked():
     ("run", "change", "message"),
     [
         ("lipgen-R2", {"synthetic": True}, "repeats = inf"),
-        ("lipgen-R3", {"tafm": True}, "tafm needs lambda and gamma"),
-        ("lipgen-R3", {"lambda": 0.1}, "act only with tafm"),
+        ("lipgen-R3", {"tafm_on": "words"}, "runs.lipgen-R3: tafm_on needs lambda and gamma"),
+        ("lipgen-R3", {"lambda": 0.1}, "act only with tafm_on"),
+        ("lipgen-R6", {"viseme_branch": "none"}, "tafm_on: visemes needs a viseme_branch"),
+        ("lipgen-R8", {"viseme_branch": "none", "tafm_on": "both"}, "both needs a viseme_branch"),
     ],
 )
 def test_meaningless_changes_are_refused(run, change, message):
     parameters = resolve_parameters(merge(CONFIG, {"runs": {run: change}}))
     with pytest.raises(ValueError, match=message):
         resolve_run(run, parameters)
+
+
+def test_the_auxiliary_branch_of_the_paper_and_our_other_reading_of_it():
+    heads = {run: resolve_run(f"lipgen-{run}", PARAMETERS) for run in ("R3", "R4", "R6", "R8")}
+    assert [(s["viseme_branch"], s["tafm_on"]) for s in heads.values()] == [
+        ("none", "none"), ("own", "none"), ("own", "visemes"), ("shared", "words"),
+    ]  # fmt: skip
+    reading = next(c for c in table_cells("lipgen", "table3") if c.run == "lipgen-R8")
+    assert reading.other_reading_of == "lipgen/table3/tafm-0.1"
+    named = {r["id"]: r["severity"] for r in read_paper("lipgen")["readings"]}
+    assert named["branch-wiring"] == named["tafm-head"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"viseme_branch": True}, "runs.lipgen-R4: viseme_branch is True; choose one of none, own"),
+        ({"viseme_branch": False}, "viseme_branch is False; choose one of none, own, shared"),
+        ({"tafm": True}, "runs.lipgen-R4: tafm: True is now a choice; write tafm_on: none, vis"),
+        ({"tafm_on": "viseme"}, "tafm_on is 'viseme'; choose one of none, visemes, words, both"),
+    ],
+)
+def test_the_switches_of_old_name_what_they_have_become(change, message):
+    with pytest.raises(ParameterError, match=message):
+        resolve_parameters(merge(CONFIG, {"runs": {"lipgen-R4": change}}))
 
 
 def test_the_baseline_has_no_shift_and_pools_globally():

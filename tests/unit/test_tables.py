@@ -1,8 +1,10 @@
 """What a table says about how sure its numbers are, from made-up predictions."""
 
+import json
 import math
 import re
-from itertools import pairwise
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +12,14 @@ from tests.unit.made_up_evaluations import CLIPS, write_evaluations
 
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import ONE_TRAINING, holm
+from visemix.papers.cells import compared_cells
 from visemix.report.figures import table_figure
 from visemix.report.front_page import answers
 from visemix.report.power import ALWAYS_ASKED, power_markdown, power_table
-from visemix.report.table_text import to_markdown
+from visemix.report.table_text import to_markdown, trainings_note
 from visemix.report.tables import COLUMNS, build_table, controls, read_predictions
 
-SHARES = [0.40, 0.42, 0.41, 0.60, 0.60, 0.62, 0.61]
+SHARES = [0.40, 0.42, 0.41, 0.60, 0.60, 0.62, 0.61, 0.61]
 RUNS = {f"lipgen-R{i}": {"test": share, "pose": share / 2} for i, share in enumerate(SHARES, 1)}
 SPEAKERS = [f"s{i // 10:02}" for i in range(CLIPS)]
 PARAMETERS = {
@@ -60,10 +63,11 @@ def test_where_speakers_are_unknown_the_table_says_so(tmp_path, monkeypatch):
 
 def test_p_is_corrected_over_the_comparisons_of_the_table(table):
     compared = table[table.above != ""]
-    rows = [read_predictions(run, "test", PARAMETERS) for run in table.run]
-    seeds = pooled_seed_variance(rows)
-    expected = [compare_rows(a, b, seeds) for a, b in pairwise(rows)]
-    asked = compare_rows(rows[3], rows[5], seeds)  # R4 and R6, on the front page
+    rows = {run: read_predictions(run, "test", PARAMETERS) for run in table.run}
+    seeds = pooled_seed_variance(list(rows.values()))
+    pairs = compared_cells("lipgen", "table3")
+    expected = [compare_rows(rows[a.run], rows[b.run], seeds) for a, b in pairs]
+    asked = compare_rows(rows["lipgen-R4"], rows["lipgen-R6"], seeds)  # on the front page
     adjusted = holm([result["p"] for result in [*expected, asked]])
     assert compared.p_holm.tolist() == pytest.approx(adjusted[:-1])
     assert compared.difference_low.tolist() == pytest.approx([100 * r["low"] for r in expected])
@@ -84,7 +88,7 @@ def test_the_words_follow_the_corrected_p(table):
     assert words.count("resolved, higher") == 1
     text = "\n".join(lines)
     assert "30 clusters by speaker" in text
-    assert "corrected for the 6 comparisons of this table" in text
+    assert "corrected for the 7 comparisons of this table" in text
     assert table_figure(table, "Table III", "test", 10).startswith(b"\x89PNG")
 
 
@@ -106,13 +110,40 @@ def test_the_front_page_says_of_a_difference_what_its_table_says(folder, monkeyp
             assert min(question["p"] for question in questions) < 0.05
 
 
+def test_a_table_says_how_long_its_rows_trained(folder, monkeypatch, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for run in RUNS:
+        mixed = run not in ("lipgen-R1", "lipgen-R2")
+        record = {
+            "parameters": 2e6, "parameters_at_test": 1e6, "epochs": 55.0 if mixed else 100.0,
+            "mixture": {"sources": [{"role": "synthetic", "clips": 9}] if mixed else []},
+            "training": {"steps": 400, "equal": "updates"},
+        }  # fmt: skip
+        Path(f"runs/{run}/seed-0/training.json").write_text(json.dumps(record))
+    table = build_table("lipgen", "table3", PARAMETERS)
+    assert table.equal.tolist() == ["both"] * 2 + ["updates"] * 6
+    assert table.updates.tolist() == [400] * 8
+    assert table.epochs.tolist() == [100.0] * 2 + [55.0] * 6
+    assert set(table.parameters) == {"1 M"}  # without the branch, which reads no clip
+    note = trainings_note(table)
+    assert note.startswith(
+        "Trained with equal updates; epochs of its own mixture that each run saw"
+    )
+    assert note.endswith("lipgen-R2 100.0, lipgen-R3 55.0, " + ", ".join(
+        f"lipgen-R{n} 55.0" for n in (4, 5, 6, 8, 7)
+    ))  # fmt: skip
+    assert note in to_markdown(table, "Table III", [])
+    assert trainings_note(table.assign(equal="epochs")).startswith("Trained with equal epochs;")
+
+
 def test_one_seed_resolves_no_row(folder, monkeypatch):
     monkeypatch.chdir(folder)
     table = build_table("lipgen", "table3", ONE_SEED)
     assert table.detectable_over_seeds[1:].isna().all()
     text = to_markdown(table, "Table III", [])
-    assert text.count(": not resolved: one training a row, and another seed may turn it") == 6
-    assert text.count("resolved") == 6
+    assert text.count(": not resolved: one training a row, and another seed may turn it") == 7
+    assert text.count("resolved") == 7
     assert (table.p_holm[table.above != ""] < 0.05).any()  # which alone resolves nothing
     assert "nan" not in text
 
@@ -135,7 +166,7 @@ def test_power_says_for_each_comparison_what_would_resolve_it(folder, monkeypatc
     assert asked["table3", "lipgen/table3/lipgen-lrw"] == [ALWAYS_ASKED, 2.3]
     assert asked["table3", "lipgen/table3/lrw-syn"] == [ALWAYS_ASKED]  # is the published one
     assert asked["table2", "lipgen/table2/lrw-syn"] == [ALWAYS_ASKED, 1.3]
-    assert len(asked) == 3 + 6
+    assert len(asked) == 3 + 7
     steps = build_table("lipgen", "table3", PARAMETERS).set_index("cell_id")
     for row in table[table.table == "table3"].itertuples():
         assert row.detectable == pytest.approx(steps.detectable[row.row])

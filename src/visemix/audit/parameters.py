@@ -24,7 +24,9 @@ def decisive_parameters(cell: Cell, parameters: dict, run: dict) -> dict:
     if cell.test_set == "pose":
         sections.append("pose")
     chosen = {name: parameters[name] for name in sections}
-    if run["synthetic"]:
+    if not run["synthetic"]:  # equal updates and equal epochs of the real clips are the same
+        chosen["training"] = {k: v for k, v in parameters["training"].items() if k != "equal"}
+    else:
         chosen["synthesis"] = parameters["synthesis"]
         chosen["generators"] = _generator(parameters)
     found = flatten({"scale": parameters["scale"], "seeds": parameters["seeds"], **chosen})

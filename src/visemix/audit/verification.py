@@ -24,6 +24,7 @@ from visemix.audit.parameters import contradictions, expected_configuration
 from visemix.audit.rerun import given_inputs
 from visemix.clips.shards import INDEX, MANIFEST, REJECTS, digest
 from visemix.evaluation.predictions import metrics_of
+from visemix.models.word_recogniser import RecogniserConfig
 from visemix.papers.cells import Cell, evaluation_folder, resolve_run, table_inputs
 from visemix.report.tables import build_table
 from visemix.run.atomic import sha256_bytes
@@ -82,7 +83,7 @@ def _chain(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterator[d
     seeds, corpus = parameters["seeds"], parameters["corpus"]["name"]
     trained = [Path("runs") / cell.run / f"seed-{seed}" / "training.json" for seed in seeds]
     folders = [evaluation_folder(cell.run, seed, corpus, cell.test_set) for seed in seeds]
-    summaries = {path: read_json(path, (1,)) for path in trained}
+    summaries = {path: training_record(path) for path in trained}
     metrics = {path / "metrics.json": read_json(path / "metrics.json", (1, 2)) for path in folders}
     if start != "evaluation":
         for path, summary in summaries.items():
@@ -101,6 +102,17 @@ def _chain(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterator[d
     for path in sealed:
         if path.startswith("tables/"):
             yield file_entry("table", Path(path), sealed[path])
+
+
+def training_record(path: Path) -> dict:
+    """training.json; what version 1 says of the network in the words of version 2.
+
+    Raises UnreadableError.
+    """
+    summary = read_json(path, (1, 2))
+    if summary["version"] == 1:
+        summary["model"] = RecogniserConfig.from_json(summary["model"]).to_json()
+    return summary
 
 
 def _training_inputs(path: Path, summary: dict, parameters: dict) -> Iterator[dict]:
@@ -145,7 +157,7 @@ def _viseme_labels(path: Path, summary: dict, parameters: dict) -> Iterator[dict
         return
     table = read_table(file).sort_values("word")
     targets = np.array(table.multi_hot.to_list(), np.float32)
-    if not summary["model"]["viseme_branch"]:
+    if summary["model"]["viseme_branch"] == "none":
         targets = np.zeros_like(targets)
     words = sha256_bytes("\n".join(table.word).encode())
     yield content_entry("words", file, words, (digests["words"], path))

@@ -1,8 +1,13 @@
 """The section `runs`: changes to single runs of papers/*.yaml."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from visemix.config.section import NotNegative, Positive, Section
+
+VISEME_BRANCHES = ("none", "own", "shared")
+TAFM_ON = ("none", "visemes", "words", "both")
 
 
 class RunChange(Section):
@@ -16,11 +21,37 @@ class RunChange(Section):
     repeats: NotNegative | None = None
     """N of beta = N|Dd| / (N|Dd| + |Dg|): how often the real clips count; .inf: real clips
     alone."""
-    viseme_branch: bool | None = None
-    """Whether the network has the auxiliary multi-label branch (VisLabel)."""
-    tafm: bool | None = None
-    """Whether the network has the temporal attention fusion module; it needs lambda and gamma."""
+    viseme_branch: Literal[VISEME_BRANCHES] | None = None
+    """The auxiliary multi-label branch (VisLabel): none, own (a DC-TCN of its own after the
+    front-end) or shared (the features of the words' DC-TCN)."""
+    tafm_on: Literal[TAFM_ON] | None = None
+    """Whose classifier the temporal attention fusion module pools for: none, visemes, words or
+    both; it needs lambda and gamma."""
     lambda_: float | None = Field(default=None, alias="lambda")
     """Weight of the temporal attention fusion module (LipGen, Eq. 1-2)."""
     gamma: Positive | None = None
     """Sharpness of its attention (LipGen, Eq. 1-2); .inf: the one most similar frame."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def switches_have_become_choices(cls, values):
+        if isinstance(values, dict):
+            check_heads(values)
+        return values
+
+
+def check_heads(run: dict) -> None:
+    """Refuse the switches that `viseme_branch` and `tafm_on` were once, and unknown choices.
+
+    `run` may be a part of a run's keys. Raises ValueError.
+    """
+    if "tafm" in run:
+        raise ValueError(
+            f"tafm: {run['tafm']} is now a choice; write tafm_on: {', '.join(TAFM_ON)} "
+            "(tafm: true meant words)"
+        )
+    for name, known in (("viseme_branch", VISEME_BRANCHES), ("tafm_on", TAFM_ON)):
+        value = run.get(name)
+        if value is not None and value not in known:
+            hint = "; true meant shared" if (name, value) == ("viseme_branch", True) else ""
+            raise ValueError(f"{name} is {value!r}; choose one of {', '.join(known)}{hint}")

@@ -1,6 +1,6 @@
 """The section `training`: how the word recogniser is trained."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,8 +12,11 @@ class Training(Section):
     2209.01383)."""
 
     steps: PositiveInt = 1_527_300
-    """Optimiser steps, equal for all runs; 1,527,300 are 100 epochs of LRW alone at 32 clips a
+    """Optimiser steps on the real clips alone; 1,527,300 are 100 epochs of LRW at 32 clips a
     step."""
+    equal: Literal["epochs", "updates"] = "epochs"
+    """What trainings on a mixture have in common with those on the real clips alone: epochs
+    (LipGen, III-B: 100 epochs of the mixture), or updates, the control: `steps` for all."""
     batch_size: Annotated[int, Field(ge=2)] = 32
     """Clips a step; a multiple of processes."""
     learning_rate: Positive = 0.0003

@@ -4,9 +4,13 @@ Paper: Hao et al., "LipGen: viseme-guided lip video generation for enhancing vis
 recognition" (arXiv 2501.04204, sections II-B, II-C, III-C). What the paper leaves unsaid, and how
 it is read here:
 
-* the viseme branch is a linear multi-label classifier on the time-averaged back-end features, with
-  a binary cross-entropy for each viseme. It guides training alone: evaluation does not compute it;
-* the temporal attention fusion module replaces average pooling before the word classifier.
+* the auxiliary viseme branch, "connected after the front-end network to extract temporal
+  information" (II-B), is a DC-TCN of its own, of the size of the words' (`own`), or it takes the
+  features of theirs (`shared`); a linear multi-label classifier follows, with a binary
+  cross-entropy for each viseme. It guides training alone: evaluation does not compute it;
+* the temporal attention fusion module stands in the auxiliary branch (II-C, III-D): the rows of
+  the viseme classifier are the W_i of equations 1 and 2, and words keep average pooling. On the
+  words, it replaces the pooling before their classifier.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -14,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import nn
 
+from visemix.config.runs import TAFM_ON, VISEME_BRANCHES
 from visemix.models.dctcn import DCTCN, DCTCNConfig
 from visemix.models.front_end import FrontEnd
 from visemix.models.temporal_attention_fusion import fused_logits
@@ -30,8 +35,10 @@ class RecogniserConfig:
         width: channels of the front-end's stem; frame features have 8 * width.
         tsm_ratios, pooling: see `FrontEnd`.
         backend: size of the DC-TCN.
-        viseme_branch: train with the auxiliary viseme classifier.
-        tafm: pool by the temporal attention fusion module.
+        viseme_branch: train with the auxiliary viseme classifier, on a DC-TCN of its own or on the
+            words' ("none" | "own" | "shared").
+        tafm_on: the heads that the temporal attention fusion module pools for ("none" | "visemes" |
+            "words" | "both"); the others average.
         gamma: its sharpness, from 0 to infinity.
         lambda_: its weight.
     """
@@ -43,8 +50,8 @@ class RecogniserConfig:
     tsm_ratios: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     pooling: str = "average"
     backend: DCTCNConfig = field(default_factory=DCTCNConfig)
-    viseme_branch: bool = False
-    tafm: bool = False
+    viseme_branch: str = "none"
+    tafm_on: str = "none"
     gamma: float = float("inf")
     lambda_: float = 0.1
 
@@ -56,6 +63,14 @@ class RecogniserConfig:
             )
         if not self.gamma >= 0:
             raise ValueError(f"gamma is {self.gamma}; it must lie between 0 and infinity")
+        for name, known in (("viseme_branch", VISEME_BRANCHES), ("tafm_on", TAFM_ON)):
+            if getattr(self, name) not in known:
+                choices = ", ".join(known)
+                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {choices}")
+        if self.tafm_on in ("visemes", "both") and self.viseme_branch == "none":
+            raise ValueError(
+                f"tafm_on is {self.tafm_on!r}; that needs a viseme_branch, own or shared"
+            )
 
     def to_json(self) -> dict:
         """Plain values for a JSON file; infinity becomes the string "inf"."""
@@ -65,7 +80,11 @@ class RecogniserConfig:
 
     @classmethod
     def from_json(cls, values: dict) -> "RecogniserConfig":
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`, also of what stood there before there was `tafm_on`."""
+        values = dict(values)
+        if "tafm" in values:  # it stood on the words, and the branch on their features
+            values["tafm_on"] = "words" if values.pop("tafm") else "none"
+            values["viseme_branch"] = "shared" if values["viseme_branch"] else "none"
         backend = {k: tuple(v) if isinstance(v, list) else v for k, v in values["backend"].items()}
         return cls(
             **{
@@ -92,30 +111,56 @@ class WordRecogniser(nn.Module):
         )
         self.back_end = DCTCN(self.front_end.out_channels, config.backend)
         features = config.backend.out_channels
-        self.word_head = nn.Linear(features, config.n_words)
-        self.viseme_head = nn.Linear(features, config.n_visemes) if config.viseme_branch else None
-        for head in (self.word_head, self.viseme_head):
-            if head is not None:
-                nn.init.normal_(head.weight, std=(2 / features) ** 0.5)
-                nn.init.zeros_(head.bias)
+        self.word_head = _head(features, config.n_words)
+        # The branch comes last, so that the words' weights start the same with and without it.
+        self.viseme_back_end = self.viseme_head = None
+        if config.viseme_branch == "own":
+            self.viseme_back_end = DCTCN(self.front_end.out_channels, config.backend)
+        if config.viseme_branch != "none":
+            self.viseme_head = _head(features, config.n_visemes)
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor | None]:
-        x = self.front_end(x)  # (B, 8 width, T)
-        x = self.back_end(x)  # (B, T, D)
+        frames = self.front_end(x)  # (B, 8 width, T)
+        temporal = self.back_end(frames)  # (B, T, D)
+        on, visemes = self.config.tafm_on, None
+        words = self._logits(temporal, self.word_head, on in ("words", "both"))
+        if self.viseme_head is not None and self.training:
+            features = self.viseme_features(frames, temporal)
+            visemes = self._logits(features, self.viseme_head, on in ("visemes", "both"))
+        return {"word_logits": words, "viseme_logits": visemes}
+
+    def viseme_features(self, frames: torch.Tensor, temporal: torch.Tensor) -> torch.Tensor:
+        """X of the auxiliary branch, (B, T, D).
+
+        frames: of the front-end, (B, 8 width, T); temporal: of the words' DC-TCN, (B, T, D).
+        """
+        return temporal if self.viseme_back_end is None else self.viseme_back_end(frames)
+
+    def parameters_at_test(self) -> int:
+        """Number of weights that read a clip: without the auxiliary branch."""
+        of_branch = sum(
+            parameter.numel()
+            for part in (self.viseme_back_end, self.viseme_head)
+            if part is not None
+            for parameter in part.parameters()
+        )
+        return sum(parameter.numel() for parameter in self.parameters()) - of_branch
+
+    def _logits(self, x: torch.Tensor, head: nn.Linear, tafm: bool) -> torch.Tensor:
+        """(B, T, D) -> (B, classes), pooled by the module or averaged."""
         # The heads and their cosines run in float32 whatever the precision of the layers before.
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            mean = x.mean(1)  # (B, D)
-            if self.config.tafm:
-                head = self.word_head
-                words = fused_logits(
-                    x, head.weight, head.bias, self.config.gamma, self.config.lambda_
-                )
-            else:
-                words = self.word_head(mean)
-            with_visemes = self.viseme_head is not None and self.training
-            visemes = self.viseme_head(mean) if with_visemes else None
-        return {"word_logits": words, "viseme_logits": visemes}
+            if not tafm:
+                return head(x.mean(1))
+            return fused_logits(x, head.weight, head.bias, self.config.gamma, self.config.lambda_)
+
+
+def _head(features: int, classes: int) -> nn.Linear:
+    head = nn.Linear(features, classes)
+    nn.init.normal_(head.weight, std=(2 / features) ** 0.5)
+    nn.init.zeros_(head.bias)
+    return head
 
 
 def for_fast_convolutions(model: nn.Module) -> nn.Module:

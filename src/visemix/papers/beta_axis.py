@@ -14,11 +14,12 @@ What the paper leaves unsaid, and how it is read here:
 from pathlib import Path
 from typing import NamedTuple
 
-from visemix.papers.cells import evaluation_files, resolve_run, run_names
+from visemix.papers.cells import equal_of_run, evaluation_files, resolve_run, run_names
 from visemix.papers.mixture_runs import run_on_mixture, run_on_sample
 
 DECISIVE = (
-    "temporal_shift", "synthetic", "repeats", "viseme_branch", "tafm", "lambda", "gamma", "mixture",
+    "temporal_shift", "synthetic", "repeats", "viseme_branch", "tafm_on", "lambda", "gamma",
+    "mixture",
 )  # fmt: skip
 
 
@@ -84,12 +85,11 @@ def real_only_run(parameters: dict) -> str:
 
 def trained_run(run: str, parameters: dict) -> str:
     """The run of a paper that is `run` in all but name; `run` itself where there is none."""
-    wanted = resolve_run(run, parameters)
-    if wanted.get("equal") == "epochs":
-        return run
+    wanted, equal = resolve_run(run, parameters), equal_of_run(run, parameters)
     for name in (name for paper in parameters["papers"] for name in run_names(paper)):
         published = resolve_run(name, parameters)
-        if all(published[key] == wanted[key] for key in DECISIVE):
+        same = equal_of_run(name, parameters) == equal
+        if same and all(published[key] == wanted[key] for key in DECISIVE):
             return name
     return run
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from visemix.config.runs import check_heads
 from visemix.papers.mixture_runs import repeats_name, split_name
 
 PAPERS = Path(__file__).parents[3] / "papers"
@@ -96,7 +97,7 @@ def run_names(paper: str) -> list[str]:
 def resolve_run(run: str, parameters: dict) -> dict:
     """Everything that one run depends on besides its data: a plain dictionary.
 
-    Keys: temporal_shift, synthetic, repeats, viseme_branch, tafm, lambda, gamma as in
+    Keys: temporal_shift, synthetic, repeats, viseme_branch, tafm_on, lambda, gamma as in
     papers/*.yaml with the changes of `parameters['runs']` laid over; `mixture`, the name of the
     mixture it is trained on; `changed`, the keys that differ from the paper's. A run of
     papers.mixture_runs is the one it is built on with another mixture, and has the keys of
@@ -108,18 +109,32 @@ def resolve_run(run: str, parameters: dict) -> dict:
     settings = {"lambda": None, "gamma": None} | published
     changes = {k: v for k, v in parameters["runs"].get(base, {}).items() if v is not None}
     settings |= changes | mixture
-    if settings["tafm"] and (settings["lambda"] is None or settings["gamma"] is None):
-        raise ValueError(f"runs.{run}: tafm needs lambda and gamma; add them in params.yaml")
-    if not settings["tafm"] and {"lambda", "gamma"} & set(changes):
-        raise ValueError(f"runs.{run}: lambda and gamma act only with tafm: true")
+    _check_run(run, settings, changes)
+    settings["mixture"] = mixture_name(settings, parameters)
+    settings["changed"] = sorted(k for k in changes if changes[k] != published.get(k))
+    return settings
+
+
+def _check_run(run: str, settings: dict, changes: dict) -> None:
+    try:
+        check_heads(settings)
+    except ValueError as error:
+        raise ValueError(f"runs.{run}: {error}") from None
+    tafm_on = settings["tafm_on"]
+    if tafm_on in ("visemes", "both") and settings["viseme_branch"] == "none":
+        raise ValueError(
+            f"runs.{run}: tafm_on: {tafm_on} needs a viseme_branch, own or shared; or take "
+            "tafm_on: words"
+        )
+    if tafm_on != "none" and (settings["lambda"] is None or settings["gamma"] is None):
+        raise ValueError(f"runs.{run}: tafm_on needs lambda and gamma; add them in params.yaml")
+    if tafm_on == "none" and {"lambda", "gamma"} & set(changes):
+        raise ValueError(f"runs.{run}: lambda and gamma act only with tafm_on, which is none")
     if (settings["repeats"] == math.inf) == settings["synthetic"]:
         raise ValueError(
             f"runs.{run}: synthetic = {settings['synthetic']} with repeats = "
             f"{settings['repeats']}; real data only is synthetic: false and repeats: .inf"
         )
-    settings["mixture"] = mixture_name(settings, parameters)
-    settings["changed"] = sorted(k for k in changes if changes[k] != published.get(k))
-    return settings
 
 
 def _published_run(run: str) -> dict:
@@ -152,7 +167,7 @@ def model_settings(run: dict, model: dict) -> dict:
         "temporal_shift": model["temporal_shift"] if shift else [0.0] * 4,
         "pooling": "conv3d" if shift else "average",
         "viseme_branch": run["viseme_branch"],
-        "tafm": run["tafm"],
+        "tafm_on": run["tafm_on"],
         "lambda": run["lambda"],
         "gamma": run["gamma"],
     }
@@ -169,9 +184,20 @@ def model_of_run(run: str, parameters: dict) -> dict:
 
 
 def training_of_run(run: str, parameters: dict) -> dict:
-    """The section `training` for a run by its name, with equal_epochs where it counts epochs."""
-    equal = resolve_run(run, parameters).get("equal", "updates")
-    return parameters["training"] | ({"equal_epochs": True} if equal == "epochs" else {})
+    """The section `training` for a run by its name, with `equal` as it holds for that run."""
+    return parameters["training"] | {"equal": equal_of_run(run, parameters)}
+
+
+def equal_of_run(run: str, parameters: dict) -> str:
+    """What a run has in common with one on the real clips alone: 'updates' or 'epochs'.
+
+    As its name says, else as `training.equal`. Real clips alone, and sets of a fixed size
+    (shares), take `training.steps` updates either way.
+    """
+    settings = resolve_run(run, parameters)
+    if not settings["synthetic"] or "share" in settings:
+        return "updates"
+    return settings.get("equal", parameters["training"]["equal"])
 
 
 # test sets that the DAG makes: the test split, and the same clips with the heads turned;

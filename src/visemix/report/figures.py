@@ -148,6 +148,36 @@ def contact_sheet(rows: list[tuple[str, np.ndarray]], every: int = 2) -> bytes:
     return to_png(figure)
 
 
+def attention_figure(
+    rows: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, set[str]]], classes: list[str]
+) -> bytes:
+    """Frames of clips, and below them how near each viseme class is to each and which it takes.
+
+    rows: (title, crops (T, 96, 96) uint8, cosines (T, classes), attention alpha (T, classes), the
+    classes of the word). The area of a dot is alpha; classes of the word are marked.
+    """
+    figure, axes = plt.subplots(
+        2 * len(rows), 1, figsize=(11, 4.6 * len(rows)), layout="constrained",
+        height_ratios=[1, 5] * len(rows), squeeze=False,
+    )  # fmt: skip
+    for number, (title, crops, cosines, alpha, spoken) in enumerate(rows):
+        strip, panel = axes[2 * number : 2 * number + 2, 0]
+        strip.imshow(np.hstack(list(crops)), cmap="gray", vmin=0, vmax=255, aspect="auto")
+        strip.set_title(title, fontsize=9, loc="left")
+        strip.set_axis_off()
+        limit = max(np.abs(cosines).max(), 1e-6)
+        picture = panel.imshow(
+            cosines.T, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="none"
+        )
+        frames, kinds = np.nonzero(alpha > 0.01)
+        panel.scatter(frames, kinds, s=30 * alpha[frames, kinds], color="black", linewidths=0)
+        names = [f"{name} (in the word)" if name in spoken else name for name in classes]
+        panel.set_yticks(range(len(classes)), names, fontsize=7)
+        panel.set(xlabel="frame", xticks=range(0, len(crops), 4))
+        figure.colorbar(picture, ax=panel, label="cosine; dots: attention", pad=0.01)
+    return to_png(figure)
+
+
 def score_distribution(scores: dict[str, np.ndarray]) -> bytes:
     """Share of each set's clips whose mean detector score is at most that (0..1)."""
     figure, axes = plt.subplots(figsize=(6, 3))

@@ -14,10 +14,11 @@ from visemix.papers.cells import (
 )
 from visemix.report import beta, figures, generators, quality
 from visemix.report.angles import turned_differences
+from visemix.report.attention import attention_picture
 from visemix.report.cell_page import cell_address, table_address, training_rows, write_cell_pages
 from visemix.report.front_page import answers, write_front_page
 from visemix.report.site import HOME, Site, add_file, add_picture, open_site, write_page
-from visemix.report.table_text import departing_rows
+from visemix.report.table_text import departing_rows, trainings_note
 from visemix.report.tables import controls, resolution
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
 from visemix.run.atomic import atomic_folder
@@ -71,6 +72,7 @@ def read_results(site: Site, name: str, parameters: dict) -> dict:
     ]
     chance = 1 / len(trainings[0]["trainings"][0]["record"]["words"])
     curves = figures.training_curves(histories, chance)
+    attended = attention_picture(name, parameters)
     return {
         "key": name,
         "title": paper["title"],
@@ -79,6 +81,8 @@ def read_results(site: Site, name: str, parameters: dict) -> dict:
         "readings": paper["readings"],
         "answers": answers(name, parameters),
         "curves": add_picture(site, f"training-{name}", curves),
+        "full_model": paper["full_model"],
+        "attention": attended and add_picture(site, f"attention-{name}", attended),
         "runs": trainings,
         "tables": [_table(site, name, table, parameters) for table in table_names(name)],
     }
@@ -94,6 +98,7 @@ def _table(site: Site, paper: str, table: str, parameters: dict) -> dict:
         "test_set": table_test_set(paper, table),
         "file": add_file(site, source),
         "columns": frame.columns.tolist(),
+        "trained": trainings_note(frame),
         "rows": rows,
         "departing": departing_rows(frame),
         "figure": add_file(site, source.with_suffix(".png"), "pictures"),

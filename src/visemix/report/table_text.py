@@ -61,6 +61,7 @@ def _notes_on_numbers(frame: pd.DataFrame) -> list[str]:
         if measured.seeds.iloc[0] > 1:
             text += "; speakers and seeds as crossed random effects"
         lines.append(f"* Intervals: {text}")
+        lines.append(f"* {trainings_note(frame)}")
     if len(compared):
         text = f"between two given trainings {_range(compared.detectable)}"
         if compared.seeds.iloc[0] > 1:
@@ -71,6 +72,21 @@ def _notes_on_numbers(frame: pd.DataFrame) -> list[str]:
             "the report's front page asks besides"
         )
     return lines
+
+
+def trainings_note(frame: pd.DataFrame) -> str:
+    """How long the rows of a table trained: equal updates or epochs, and the epochs of each row.
+
+    frame: columns of report.tables.COLUMNS, values as numbers or as text; '' without measured rows.
+    """
+    rows = frame[frame.n.astype(str) != ""]
+    if rows.empty:
+        return ""
+    chosen = set(rows.equal) - {"both"} or {"updates"}
+    how = " and ".join(f"equal {name}" for name in sorted(chosen))
+    seen = rows.assign(epochs=[f"{float(n):.1f}" for n in rows.epochs])
+    each = ", ".join(f"{row.run} {row.epochs}" for row in seen.drop_duplicates("run").itertuples())
+    return f"Trained with {how}; epochs of its own mixture that each run saw: {each}"
 
 
 def _range(points: pd.Series) -> str:

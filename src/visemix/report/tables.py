@@ -45,6 +45,7 @@ COLUMNS = [
     "detectable", "detectable_over_seeds", "run", "changed",
     "published_word_boundary", "published_selection", "published_extra_data",
     "published_parameters", "word_boundary", "selection", "extra_data", "parameters",
+    "equal", "updates", "epochs",
 ]  # fmt: skip
 
 
@@ -68,8 +69,10 @@ def build_table(paper: str, table: str, parameters: dict) -> pd.DataFrame:
     'not yet run' or the name of the scale the value was measured at. A measured value is a
     reproduction only where `departures`, in what it departs from the paper's own setting
     (papers.reproduction), is ''. other_reading_of is the cell that a row of ours reads otherwise,
-    '' for the paper's own rows. Columns published_* repeat what the source of the published value
-    states ('' = not stated).
+    '' for the paper's own rows. equal says by what trainings on mixtures are compared with those on
+    the real clips alone ('updates' | 'epochs'; 'both' on those clips), updates and epochs how long
+    a row trained, the latter over its own mixture. Columns published_* repeat what the source of
+    the published value states ('' = not stated).
     `parameters`: all, resolved.
     """
     rows = []
@@ -200,6 +203,7 @@ def _measured(paper: str, cell: Cell, predictions: list[pd.DataFrame], parameter
     seed = parameters["seeds"][0]
     record = json.loads(Path(f"runs/{cell.run}/seed-{seed}/training.json").read_text())
     synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
+    equal = record["training"].get("equal", "updates")  # not in version 1, which knew no other
     generator = parameters["synthesis"]["generator"]
     summary = summarise(predictions)
     clips = {"real": 0} | {s["role"]: s["clips"] for s in record["mixture"]["sources"]}
@@ -213,7 +217,10 @@ def _measured(paper: str, cell: Cell, predictions: list[pd.DataFrame], parameter
         "word_boundary": "no",
         "selection": "val",
         "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
-        "parameters": f"{record['parameters'] / 1e6:.3g} M",
+        "parameters": f"{record.get('parameters_at_test', record['parameters']) / 1e6:.3g} M",
+        "equal": equal if synthetic else "both",
+        "updates": record["training"]["steps"],
+        "epochs": record["epochs"],
     }
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from visemix.clips.sampler import steps_per_epoch
 from visemix.clips.shard_writer import FRAME_SIZE
 from visemix.config.parameters import resolve_parameters
+from visemix.papers.cells import equal_of_run, resolve_run, run_names
 
 RATES = Path(__file__).parents[3] / "benchmarks" / "rates.yaml"
 # LRW as published (Chung and Zisserman, ACCV 2016); a clip has 29 frames
@@ -120,9 +122,6 @@ def count_clips(parameters: dict) -> dict[str, float]:
 def work_of(rule: str, jobs: int, clips: dict[str, int], parameters: dict) -> float:
     """Units of work of all jobs of a rule: clips, of a training those shown to the network."""
     real = clips["train"] + clips["val"] + clips["test"]
-    training = parameters["training"]
-    validations = math.ceil(training["steps"] / training["validate_every"])
-    shown = training["steps"] * training["batch_size"] + validations * clips["val"] * FORWARD_SHARE
     return {
         "miniature_corpus": real + clips["portraits"],
         "manifest": real,
@@ -131,9 +130,28 @@ def work_of(rule: str, jobs: int, clips: dict[str, int], parameters: dict) -> fl
         "synthesis": clips["synthetic"] if parameters["synthesis"]["parts"] == 1 else 0,
         "synthesis_part": clips["synthetic"],
         "pose_crops": clips["test"],
-        "train": jobs * shown,
+        "train": jobs * shown_in_a_training(clips, parameters) if rule == "train" else 0,
         "evaluate": jobs * clips["test"],
     }.get(rule, 0)
+
+
+def shown_in_a_training(clips: dict[str, float], parameters: dict) -> float:
+    """Clips that a training shows to its network, the mean over the papers' runs.
+
+    Clips of validations count as FORWARD_SHARE of one.
+    """
+    training = parameters["training"]
+    shown = []
+    for run in (name for paper in parameters["papers"] for name in run_names(paper)):
+        steps = training["steps"]
+        if equal_of_run(run, parameters) == "epochs":
+            real, batch = clips["train"], training["batch_size"]
+            mixed = int(resolve_run(run, parameters)["repeats"] * real) + clips["synthetic"]
+            steps *= steps_per_epoch(mixed, batch) / steps_per_epoch(real, batch)
+        validations = math.ceil(steps / training["validate_every"])
+        validated = validations * clips["val"] * FORWARD_SHARE
+        shown.append(steps * training["batch_size"] + validated)
+    return sum(shown) / len(shown)
 
 
 def choose_rate(rule: str, rates: dict, parameters: dict, gpus: int) -> dict:

@@ -11,6 +11,8 @@ class TrainingConfig:
 
     Attributes:
         steps: optimiser steps; the cosine schedule ends there.
+        equal: what trainings on other mixtures have in common with this one, by which `steps` was
+            chosen ("updates" | "epochs"); for the record.
         learning_rate: of Adam, reached after `warm_up` steps of linear increase.
         weight_decay: decoupled from the gradient (AdamW) where `decoupled_decay` says so.
         viseme_weight: weight of the viseme loss beside the word loss.
@@ -23,6 +25,7 @@ class TrainingConfig:
     """
 
     steps: int
+    equal: str = "updates"
     batch_size: int = 32
     learning_rate: float = 3e-4
     warm_up: int = 0

@@ -33,7 +33,7 @@ from visemix.models.whole_batch import with_whole_batch_norms
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser, for_fast_convolutions
 from visemix.run import data_parallel
 from visemix.run.atomic import sha256_file, write_json
-from visemix.run.provenance import code_digest, environment
+from visemix.run.provenance import environment
 from visemix.training import checkpoints
 from visemix.training import run_folder as outputs
 from visemix.training.config import TrainingConfig
@@ -180,7 +180,7 @@ def train(
     outputs.write_weights(weights, best.pop("model"), model_config, words, training.augmentation)
     outputs.write_history(run_folder / outputs.HISTORY, state["history"])
     summary = {
-        "version": 1,
+        "version": 2,
         "identity": identity,
         "seed": seed,
         "words": words,
@@ -191,10 +191,10 @@ def train(
             **digests,
             "weights": sha256_file(weights),
             "history": sha256_file(run_folder / outputs.HISTORY),
-            "code": code_digest("training", "models", "clips", "run.data_parallel"),
         },
         "best": best,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters_at_test": model.parameters_at_test(),
         "entries_per_epoch": entries.count,
         "epochs": training.steps / entries.steps_per_epoch,
         "processes": training.processes,
@@ -283,7 +283,7 @@ def _check_arguments(words, viseme_targets, config: RecogniserConfig) -> np.ndar
             f"the model tells {config.n_words} words apart, but {len(set(words))} different words "
             "are given"
         )
-    if config.viseme_branch != (viseme_targets is not None):
+    if (config.viseme_branch != "none") != (viseme_targets is not None):
         raise ValueError("viseme_targets are needed with viseme_branch, and only with it")
     if viseme_targets is None:
         return np.zeros((config.n_words, config.n_visemes), np.float32)

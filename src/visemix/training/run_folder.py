@@ -14,6 +14,7 @@ import torch
 from visemix.clips.augmentation import Augmentation
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser, for_fast_convolutions
 from visemix.run.atomic import atomic_path, sha256_bytes, sha256_file
+from visemix.run.provenance import code_digest
 
 WEIGHTS, HISTORY, SUMMARY = "model.safetensors", "history.csv", "training.json"
 
@@ -21,8 +22,12 @@ WEIGHTS, HISTORY, SUMMARY = "model.safetensors", "history.csv", "training.json"
 def digests_of(
     mixture: dict, validation_folder: str | Path, words: Sequence[str], viseme_targets: np.ndarray
 ) -> dict[str, str]:
-    """sha256 of each input of a training."""
+    """sha256 of each input of a training, and the digest of the code that makes weights of them.
+
+    Read before the first step: what is edited while a training runs has no part in it.
+    """
     return {
+        "code": code_digest("training", "models", "clips", "run.data_parallel"),
         "mixture": sha256_bytes(_canonical(mixture)),
         "validation_manifest": sha256_file(Path(validation_folder) / "manifest.json"),
         "words": sha256_bytes("\n".join(words).encode()),
@@ -33,7 +38,10 @@ def digests_of(
 def identity_of(
     model: RecogniserConfig, training: dict, seed: int, device: torch.device, digests: dict
 ) -> str:
-    """sha256 of all that decides the trained weights; `training` as plain values."""
+    """sha256 of all that decides the trained weights; `training` as plain values.
+
+    digests: of `digests_of`. A checkpoint of another identity, so of other code, is not resumed.
+    """
     decisive = {name: value for name, value in training.items() if name != "checkpoint_seconds"}
     return sha256_bytes(
         _canonical(

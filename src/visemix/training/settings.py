@@ -10,6 +10,7 @@ from visemix.training.config import TrainingConfig
 
 def recogniser_config(model: dict, n_words: int, n_visemes: int) -> RecogniserConfig:
     """Configuration of the network from `papers.cells.model_settings` and the label sizes."""
+    no_tafm = model["tafm_on"] == "none"
     return RecogniserConfig(
         n_words=n_words,
         n_visemes=n_visemes,
@@ -27,19 +28,19 @@ def recogniser_config(model: dict, n_words: int, n_visemes: int) -> RecogniserCo
             squeeze=model["squeeze_excitation"],
         ),
         viseme_branch=model["viseme_branch"],
-        tafm=model["tafm"],
-        **({"gamma": model["gamma"], "lambda_": model["lambda"]} if model["tafm"] else {}),
+        tafm_on=model["tafm_on"],
+        **({} if no_tafm else {"gamma": model["gamma"], "lambda_": model["lambda"]}),
     )
 
 
 def training_config(training: dict, mixture: dict) -> TrainingConfig:
     """Configuration of the training from the section `training` of params.yaml.
 
-    With the further key equal_epochs, the training sees its mixture as many epochs as `steps` see
-    the real clips alone; else it takes `steps` updates, whatever it is trained on.
+    With `equal` 'epochs', the training sees its mixture as many epochs as `steps` see the real
+    clips alone; with 'updates' it takes `steps` updates, whatever it is trained on.
     """
     settings = dict(training)
-    if settings.pop("equal_epochs", False):
+    if settings["equal"] == "epochs":
         settings["steps"] = steps_of_equal_epochs(
             mixture, training["steps"], training["batch_size"]
         )
