@@ -22,7 +22,7 @@ rule mixture_sampled:
     params:
         shares=PARAMETERS["beta"]["shares"],
         seed=PARAMETERS["mixing"]["seed"],
-        code=code_digest("clips.mixture"),
+        code=lambda wildcards: code_digest(SCRIPTS / "mixture_sampled.py"),
     script:
         SCRIPTS / "mixture_sampled.py"
 
@@ -40,7 +40,7 @@ rule beta_curve:
         "logs/tables/beta-curve.tsv"
     params:
         parameters=AXIS,
-        code=code_digest("report.beta", "report.beta_figures", "evaluation", "papers"),
+        code=lambda wildcards: code_digest(SCRIPTS / "beta_curve.py"),
     script:
         SCRIPTS / "beta_curve.py"
 
@@ -62,7 +62,7 @@ rule beta_features:
     params:
         evaluation=PARAMETERS["evaluation"],
         seed=PARAMETERS["mixing"]["seed"],
-        code=code_digest("evaluation.features", "evaluation.feature_map", "models"),
+        code=lambda wildcards: code_digest(SCRIPTS / "beta_features.py"),
     script:
         SCRIPTS / "beta_features.py"
 
@@ -88,6 +88,6 @@ rule beta_samplings:
         "logs/tables/beta-samplings.tsv"
     params:
         parameters=AXIS,
-        code=code_digest("report.samplings", "report.beta_figures", "evaluation", "papers"),
+        code=lambda wildcards: code_digest(SCRIPTS / "beta_samplings.py"),
     script:
         SCRIPTS / "beta_samplings.py"

@@ -105,7 +105,7 @@ def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> Non
     report["scale"] = parameters["scale"]
     sealed = table_file(cell).with_suffix(".json")
     record = read_record(sealed)
-    report["code"] = code_digests(record, start)
+    report["code"] = code_digests(record, parameters, start)
     report["parameters"] = compare_parameters(cell, parameters, record)
     changed = [p for p in report["parameters"] if p["recorded"] != p["now"]]
     if changed:

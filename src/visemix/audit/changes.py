@@ -3,23 +3,11 @@
 import json
 from pathlib import Path
 
-from visemix.audit.record import MODULES
+from visemix.audit.record import code_in_use
 from visemix.papers.cells import Cell, evaluation_folder
 from visemix.run.gpus import device_model
 from visemix.run.parameters import flatten
-from visemix.run.provenance import environment, module_digests
-
-# What evaluates a cell; what trains it besides; a corpus can need all modules.
-_EVALUATION = (
-    "clips/", "evaluation/crossed", "evaluation/predictions", "evaluation/resolution",
-    "evaluation/statistics", "models/", "papers/", "report/tables", "run/atomic", "run/parameters",
-    "run/provenance", "training/run_folder",
-)  # fmt: skip
-USED = {
-    "evaluation": _EVALUATION,
-    "training": (*_EVALUATION, "run/data_parallel", "training/", "visemes/"),
-    "corpus": ("",),
-}
+from visemix.run.provenance import PACKAGE, environment
 
 
 def changes(parameters: list[dict], code: list[dict], environment: list[dict]) -> list[dict]:
@@ -40,17 +28,17 @@ def changes(parameters: list[dict], code: list[dict], environment: list[dict]) -
     return [dict(zip(("what", "recorded", "now"), values, strict=True)) for values in found]
 
 
-def code_digests(record: dict | None, start: str) -> list[dict]:
+def code_digests(record: dict | None, parameters: dict, start: str) -> list[dict]:
     """Entries {module, recorded, now} of the modules in use from a step on; sha256 or None.
 
-    Without a record of the table nothing is known of single modules: recorded is None.
+    Recorded modules that are gone are listed too. Without a record of the table nothing is known of
+    single modules: recorded is None.
     """
-    now, recorded = module_digests(*MODULES), (record or {}).get("code", {})
-    names = sorted({*now, *recorded})
+    now, recorded = code_in_use(start, parameters), (record or {}).get("code", {})
+    gone = {name for name in recorded if not (PACKAGE / name).is_file()}
     return [
         {"module": name, "recorded": recorded.get(name), "now": now.get(name)}
-        for name in names
-        if name.startswith(USED[start])
+        for name in sorted({*now, *gone})
     ]
 
 

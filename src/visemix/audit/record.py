@@ -9,16 +9,22 @@ import json
 import math
 from pathlib import Path
 
+from visemix.generators import GENERATORS
 from visemix.papers.cells import resolve_run, table_inputs, table_runs
 from visemix.run.atomic import sha256_bytes, sha256_file, write_json
-from visemix.run.provenance import environment, module_digests
+from visemix.run.provenance import PACKAGE, environment, module_digests
 
 VERSION = 1
-# everything that can have a part in a number; not the command line and not the audit
-MODULES = (
-    "clips", "corpora", "evaluation", "faces", "generators", "heads", "media", "models", "papers",
-    "pose", "report", "run", "training", "visemes",
-)  # fmt: skip
+SCRIPTS = PACKAGE.parents[1] / "workflow_scripts"
+# Scripts of the steps that have a part in a number, each under the latest start that runs it.
+STEPS = {
+    "evaluation": ("evaluate", "table"),
+    "training": ("mixture", "train"),
+    "corpus": (
+        "miniature_corpus", "manifest", "crops", "pose_manifest", "pose_crops", "visemes", "sounds",
+        "train_generator", "pairs", "synthesis",
+    ),
+}  # fmt: skip
 
 
 class AuditError(RuntimeError):
@@ -36,12 +42,20 @@ def write_record(
         "table": table,
         "parameters": plain(parameters),
         "runs": plain(runs),
-        "code": module_digests(*MODULES),
+        "code": code_in_use("corpus", parameters),
         "environment": environment(),
         "inputs": {str(p): sha256_file(p) for p in table_inputs(paper, table, parameters)},
         "outputs": {str(p): sha256_file(p) for p in made},
     }
     write_json(path, record)
+
+
+def code_in_use(start: str, parameters: dict) -> dict[str, str]:
+    """{file: sha256} of the modules that have a part in a cell made again from `start` on."""
+    starts = list(STEPS)[: list(STEPS).index(start) + 1]
+    scripts = [SCRIPTS / f"{name}.py" for key in starts for name in STEPS[key]]
+    generator = GENERATORS[parameters["synthesis"]["generator"]]
+    return module_digests(*scripts, *([generator] if start == "corpus" else []))
 
 
 def read_record(path: str | Path) -> dict | None:

@@ -191,7 +191,7 @@ def train(
             **digests,
             "weights": sha256_file(weights),
             "history": sha256_file(run_folder / outputs.HISTORY),
-            "code": code_digest("training", "models", "clips", "run.data_parallel"),
+            "code": code_digest(__name__),
         },
         "best": best,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

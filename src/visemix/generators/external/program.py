@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
@@ -22,14 +23,13 @@ import yaml
 from visemix.faces.retinaface import RetinaFace
 from visemix.generators.checks import GenerationError
 from visemix.generators.contract import Utterance
-from visemix.generators.external import GENERATORS, repairs, runner
+from visemix.generators.external import GENERATORS, PREFIX, repairs, runner
 from visemix.generators.external.installation import Weight, inspect, words
 from visemix.run.atomic import sha256_bytes, write_json
 from visemix.run.provenance import code_digest
 
 RECORD = "external.json"  # settings and what was found installed
 RUNS = "external-runs.jsonl"  # a line a run: seed, seconds, what came out
-_SHARED_CODE = ("program", "runner", "guard", "launch", "repairs")
 _identities: dict[str, str] = {}  # of the programs that this process has configured
 
 
@@ -65,7 +65,6 @@ class Program:
     tail: int = 5  # frames of silence after the sound
     block: int = 1  # frames of which the padded sound has a multiple
     panels: int = 1  # side by side in the output, the last of which is the result
-    code: tuple[str, ...] = ()  # other files of this package that the command comes from
     prelude: str = ""  # Python that runs in the program's process before it
 
 
@@ -107,8 +106,7 @@ def generator_of(program: Program) -> tuple[Callable, Callable, Callable, Callab
 
     def version() -> str:
         """Digest of our code, and of what `configure` found installed."""
-        files = (*_SHARED_CODE, *program.code, program.name.replace("-", "_"))
-        code = code_digest(*(f"generators.external.{name}" for name in files))
+        code = code_digest(GENERATORS[PREFIX + program.name])
         return f"{code}-{_identities.get(program.name, 'not-configured')}"
 
     def build(folder: Path, workers: int = 1) -> None:
@@ -185,7 +183,7 @@ def _frames(
 def command_line(program: Program, run: Run, settings: dict) -> list[str]:
     """The whole command of a run: environment, launcher, script and arguments."""
     launcher = run.folder / runner.JOB / "launch.py"
-    launcher.write_bytes(Path(__file__).with_name("launch.py").read_bytes())
+    launcher.write_bytes((files("visemix.generators.external") / "launch.py").read_bytes())
     prelude = "-"
     if program.prelude:
         prelude = f"{runner.JOB}/prelude.py"
