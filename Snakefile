@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from visemix.audit.record import record_digest
+from visemix.tables.made_from import record_digest
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.generators.external import settings_of

@@ -1,13 +1,13 @@
 """Published and reproduced values of one table: CSV, Markdown, a figure, what they come from."""
 
-from visemix.audit.record import write_record
 from visemix.papers.cells import read_paper
 from visemix.report.figures import table_figure, write_png
 from visemix.report.table_text import to_markdown
-from visemix.report.tables import build_table, controls, measured
 from visemix.run.atomic import atomic_path, write_json
 from visemix.run.log import log_to
 from visemix.run.parameters import resolve_parameters
+from visemix.tables.made_from import write_record
+from visemix.tables.results import build_table, controls, measured
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])

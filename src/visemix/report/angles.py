@@ -8,7 +8,7 @@ import pandas as pd
 
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.papers.cells import compared_cells
-from visemix.report.tables import summarise, table_predictions
+from visemix.tables.results import summarise, table_predictions
 
 AXES = ["untouched", "yaw", "pitch", "both"]
 COLUMNS = ["run", "axis", "angle", "n", "accuracy", "low", "high"]
@@ -27,7 +27,7 @@ def accuracy_by_angle(
     predictions: {run: prediction tables of the whole set, one a seed}; angles: as `read_angles`.
     axis is one of AXES, angle the larger of |yaw| and |pitch| in degrees; accuracy (mean over
     seeds) and its 95% Wilson interval over the n clips are in per cent, as in
-    report.tables.summarise. Raises ValueError for clips without an angle.
+    tables.results.summarise. Raises ValueError for clips without an angle.
     """
     groups = _groups(angles)
     rows = []

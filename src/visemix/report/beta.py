@@ -12,7 +12,7 @@ from visemix.papers.beta_axis import Point, curve_points
 from visemix.papers.mixture_runs import repeats_value
 from visemix.report.shown import BETA
 from visemix.report.site import HOME, Site, add_file, write_page
-from visemix.report.tables import read_predictions, summarise
+from visemix.tables.results import read_predictions, summarise
 
 CURVE = [
     "control", "generator", "repeats", "beta", "run", "steps", "accuracy", "low", "high", "n",
@@ -42,7 +42,7 @@ def read_axis(parameters: dict) -> dict[Point, list[pd.DataFrame]]:
 def curve_table(axis: dict[Point, list[pd.DataFrame]], parameters: dict) -> pd.DataFrame:
     """One row a point, columns CURVE: accuracy, its 95% Wilson interval and sd in per cent.
 
-    The interval is that of the mean over seeds on n clips (see report.tables.summarise); sd, over
+    The interval is that of the mean over seeds on n clips (see tables.results.summarise); sd, over
     seeds, is '' with one seed.
     """
     rows = []

@@ -6,8 +6,8 @@ from visemix.evaluation.resolution import compare_rows
 from visemix.papers.cells import read_paper, table_test_set
 from visemix.report.cell_page import cell_address
 from visemix.report.site import Site, write_page
-from visemix.report.tables import read_predictions, seed_variance, summarise
 from visemix.report.verdicts import comparison_verdicts, counted
+from visemix.tables.results import read_predictions, seed_variance, summarise
 
 STATUS = {"literature": "quoted from the literature", "not yet run": "not yet run"}
 
@@ -50,7 +50,7 @@ def write_front_page(
 def answers(name: str, parameters: dict) -> list[dict]:
     """The questions that a paper's runs were made for, answered with n, interval and p.
 
-    Entries have question and either summary (of report.tables.summarise) and chance, in per cent,
+    Entries have question and either summary (of tables.results.summarise) and chance, in per cent,
     or comparison (of evaluation.resolution.compare_rows).
     """
     paper = read_paper(name)

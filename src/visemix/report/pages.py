@@ -16,11 +16,11 @@ from visemix.report.angles import turned_differences
 from visemix.report.cell_page import cell_address, table_address, training_rows, write_cell_pages
 from visemix.report.front_page import answers, write_front_page
 from visemix.report.site import HOME, Site, add_file, add_picture, open_site, write_page
-from visemix.report.tables import controls, resolution
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
 from visemix.run.atomic import atomic_folder
 from visemix.run.parameters import flatten
 from visemix.run.provenance import environment
+from visemix.tables.results import controls, resolution
 
 
 def write_report(folder: str | Path, parameters: dict) -> None:

@@ -10,7 +10,7 @@ from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import holm
 from visemix.papers.beta_axis import real_only_run, samples
 from visemix.papers.cells import mixture_file
-from visemix.report.tables import read_predictions, summarise
+from visemix.tables.results import read_predictions, summarise
 
 COLUMNS = [
     "generator", "share", "draw", "clips", "run", "accuracy", "low", "high", "n", "rejected",
