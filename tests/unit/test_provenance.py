@@ -127,6 +127,17 @@ def test_a_generator_depends_on_no_other():
     assert "generators/lam/training.py" in found  # imported when it is called for
 
 
+def test_a_set_of_one_generator_depends_on_no_other_program():
+    found = used(SCRIPTS / "synthesis.py", GENERATORS["portrait"])
+    assert {"generators/portrait.py", "faces/retinaface.py", "heads/data/head_model.npz"} <= found
+    assert [n for n in found if "/external/" in n] == ["generators/external/__init__.py"]  # names
+    assert "generators/external/runner.py" in used(GENERATORS["external-wav2lip"])
+
+
+def test_an_audit_imports_nothing_of_the_report():
+    assert not [name for name in used("visemix.audit.cell") if name.startswith("report/")]
+
+
 @pytest.mark.parametrize(
     ("entry", "data"),
     [

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -67,6 +66,20 @@ class Program:
     panels: int = 1  # side by side in the output, the last of which is the result
     prelude: str = ""  # Python that runs in the program's process before it
 
+    def configure(self, settings: dict, folder: str | PathLike) -> None:
+        """Check an installation and write its record into `folder`, which `load` will read.
+
+        `settings` as in params.yaml: repository, python, weights, timeout_seconds, jobs. The
+        versions of the clips' records follow from the record: repository, environment and weights
+        decide pixels. Raises InstallationError with everything that is missing.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = inspect(self, settings)
+        about = {"source": self.source, "licence": self.licence, "repairs": self.repairs}
+        write_json(folder / RECORD, {"settings": settings, "found": found} | about)
+        _identities[self.name] = sha256_bytes(json.dumps(found, sort_keys=True).encode())[:16]
+
 
 @dataclass(frozen=True)
 class Model:
@@ -83,22 +96,6 @@ class Portrait:
 
     picture: np.ndarray
     name: str
-
-
-def configure(generator: str, settings: dict, folder: str | PathLike) -> None:
-    """Check an installation and write its record into `folder`, which `load` will read.
-
-    `settings` as in params.yaml: repository, python, weights, timeout_seconds, jobs. The versions
-    of the clips' records follow from the record: repository, environment and weights decide pixels.
-    Raises InstallationError with everything that is missing.
-    """
-    program = import_module(GENERATORS[generator]).PROGRAM
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    found = inspect(program, settings)
-    about = {"source": program.source, "licence": program.licence, "repairs": program.repairs}
-    write_json(folder / RECORD, {"settings": settings, "found": found} | about)
-    _identities[program.name] = sha256_bytes(json.dumps(found, sort_keys=True).encode())[:16]
 
 
 def generator_of(program: Program) -> tuple[Callable, Callable, Callable, Callable, Callable]:
@@ -233,5 +230,5 @@ def _log(path: Path, line: dict) -> None:
 def _record(folder: Path) -> dict:
     path = Path(folder) / RECORD
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; external.program.configure writes it")
+        raise FileNotFoundError(f"{path}: no such file; Program.configure writes it")
     return json.loads(path.read_text())
