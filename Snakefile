@@ -9,7 +9,6 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from visemix.audit.record import record_digest
 from visemix.config.external import settings_of
 from visemix.config.parameters import resolve_parameters, trained_settings
 from visemix.evaluation import MIXED, OBSERVER
@@ -20,6 +19,7 @@ from visemix.papers.mixture_runs import RUN
 from visemix.papers.reproduction import departures
 from visemix.report.shown import shown_digest
 from visemix.run.provenance import code_digest
+from visemix.tables.made_from import record_digest
 
 min_version("9.0")
 

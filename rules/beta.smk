@@ -22,7 +22,7 @@ rule mixture_sampled:
     params:
         shares=PARAMETERS["beta"]["shares"],
         seed=PARAMETERS["mixing"]["seed"],
-        code=code_digest("clips.mixture"),
+        code=lambda wildcards: code_digest(SCRIPTS / "mixture_sampled.py"),
     script:
         SCRIPTS / "mixture_sampled.py"
 
@@ -48,9 +48,7 @@ rule beta_curve:
         "logs/tables/beta-curve.tsv"
     params:
         parameters=AXIS,
-        code=code_digest(
-            "report.beta", "report.beta_figures", "report.tables", "evaluation", "papers"
-        ),
+        code=lambda wildcards: code_digest(SCRIPTS / "beta_curve.py"),
     script:
         SCRIPTS / "beta_curve.py"
 
@@ -72,7 +70,7 @@ rule beta_features:
     params:
         evaluation=PARAMETERS["evaluation"],
         seed=PARAMETERS["mixing"]["seed"],
-        code=code_digest("evaluation.features", "evaluation.feature_map", "models"),
+        code=lambda wildcards: code_digest(SCRIPTS / "beta_features.py"),
     script:
         SCRIPTS / "beta_features.py"
 
@@ -102,8 +100,6 @@ rule beta_samplings:
         "logs/tables/beta-samplings.tsv"
     params:
         parameters=AXIS,
-        code=code_digest(
-            "report.samplings", "report.beta_figures", "report.tables", "evaluation", "papers"
-        ),
+        code=lambda wildcards: code_digest(SCRIPTS / "beta_samplings.py"),
     script:
         SCRIPTS / "beta_samplings.py"

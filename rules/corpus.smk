@@ -16,7 +16,7 @@ rule miniature_corpus:
         clips_per_word=PARAMETERS["corpus"]["clips_per_word"],
         portraits=PARAMETERS["synthesis"]["rendered_portraits"],
         seed=PARAMETERS["corpus"]["seed"],
-        code=code_digest("corpora.miniature", "heads", "media"),
+        code=lambda wildcards: code_digest(SCRIPTS / "miniature_corpus.py"),
     script:
         SCRIPTS / "miniature_corpus.py"
 
@@ -33,8 +33,6 @@ rule manifest:
     threads: 64
     params:
         corpus=PARAMETERS["corpus"],
-        code=code_digest(
-            "corpora.lrw", "corpora.header", "corpora.manifest", "corpora.table", "media"
-        ),
+        code=lambda wildcards: code_digest(SCRIPTS / "manifest.py"),
     script:
         SCRIPTS / "manifest.py"

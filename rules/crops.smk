@@ -18,6 +18,6 @@ rule crops:
     params:
         root=ROOT,
         crops=PARAMETERS["crops"],
-        code=code_digest("faces", "clips.shard_writer", "media"),
+        code=lambda wildcards: code_digest(SCRIPTS / "crops.py"),
     script:
         SCRIPTS / "crops.py"

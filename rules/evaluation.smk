@@ -19,6 +19,6 @@ rule evaluate:
     params:
         evaluation=PARAMETERS["evaluation"],
         shuffle_frames=lambda wildcards: wildcards.shuffled != "",
-        code=code_digest("evaluation.predictions", "evaluation.statistics", "models"),
+        code=lambda wildcards: code_digest(SCRIPTS / "evaluate.py"),
     script:
         SCRIPTS / "evaluate.py"

@@ -33,7 +33,9 @@ rule evaluation_set:
         crops=PARAMETERS["crops"],
         clips=PARAMETERS["generators"]["evaluation_clips"],
         seed=PARAMETERS["generators"]["seed"],
-        code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),
+        code=lambda wildcards: code_digest(
+            SCRIPTS / "evaluation_set.py", GENERATORS[wildcards.generator]
+        ),
     script:
         SCRIPTS / "evaluation_set.py"
 
@@ -57,7 +59,7 @@ rule sync_expert:
     params:
         settings=trained_settings("wav2lip", PARAMETERS),
         seed=PARAMETERS["generators"]["seed"] + 1000,
-        code=code_digest("generators.wav2lip", "generators.speech_windows", "clips.shards"),
+        code=lambda wildcards: code_digest(SCRIPTS / "sync_expert.py"),
     script:
         SCRIPTS / "sync_expert.py"
 
@@ -94,13 +96,7 @@ rule generator_measures:
         seconds=f"data/synthesis/{CORPUS}-{{generator}}-evaluation/seconds.csv",
         seeds=PARAMETERS["seeds"],
         mixed_with=GENERATOR,
-        code=code_digest(
-            "evaluation",
-            "models",
-            "report.generators",
-            "generators.wav2lip",
-            "generators.speech_windows",
-        ),
+        code=lambda wildcards: code_digest(SCRIPTS / "generator_measures.py"),
     script:
         SCRIPTS / "generator_measures.py"
 
@@ -123,7 +119,7 @@ rule generator_table:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
         compared=COMPARED,
-        code=code_digest("report.generators", "evaluation.statistics"),
+        code=lambda wildcards: code_digest(SCRIPTS / "generator_table.py"),
     script:
         SCRIPTS / "generator_table.py"
 

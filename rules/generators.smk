@@ -15,7 +15,7 @@ rule sounds:
     threads: 64
     params:
         root=ROOT,
-        code=code_digest("generators.paired_clips", "media"),
+        code=lambda wildcards: code_digest(SCRIPTS / "sounds.py"),
     script:
         SCRIPTS / "sounds.py"
 
@@ -45,6 +45,8 @@ rule train_generator:
     params:
         settings=lambda wildcards: trained_settings(wildcards.generator, PARAMETERS),
         seed=PARAMETERS["generators"]["seed"],
-        code=code_digest("generators", "heads", "training.checkpoints", "clips.shards"),
+        code=lambda wildcards: code_digest(
+            SCRIPTS / "train_generator.py", GENERATORS[wildcards.generator]
+        ),
     script:
         SCRIPTS / "train_generator.py"

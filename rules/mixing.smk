@@ -14,7 +14,7 @@ rule mixture_real:
         repeats="inf",
         redraw=PARAMETERS["mixing"]["redraw"],
         seed=PARAMETERS["mixing"]["seed"],
-        code=code_digest("clips.mixture"),
+        code=lambda wildcards: code_digest(SCRIPTS / "mixture.py"),
     script:
         SCRIPTS / "mixture.py"
 
@@ -33,6 +33,6 @@ rule mixture_synthetic:
         repeats=lambda wildcards: wildcards.repeats,
         redraw=PARAMETERS["mixing"]["redraw"],
         seed=PARAMETERS["mixing"]["seed"],
-        code=code_digest("clips.mixture"),
+        code=lambda wildcards: code_digest(SCRIPTS / "mixture.py"),
     script:
         SCRIPTS / "mixture.py"

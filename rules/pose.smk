@@ -15,7 +15,7 @@ rule pose_manifest:
         untouched_share=PARAMETERS["pose"]["untouched_share"],
         two_axes_share=PARAMETERS["pose"]["two_axes_share"],
         seed=PARAMETERS["pose"]["seed"],
-        code=code_digest("pose.angles"),
+        code=lambda wildcards: code_digest(SCRIPTS / "pose_manifest.py"),
     script:
         SCRIPTS / "pose_manifest.py"
 
@@ -37,7 +37,7 @@ rule pose_crops:
     params:
         root=ROOT,
         crops=PARAMETERS["crops"],
-        code=code_digest("pose", "heads", "faces", "clips.shard_writer", "media"),
+        code=lambda wildcards: code_digest(SCRIPTS / "pose_crops.py"),
     script:
         SCRIPTS / "pose_crops.py"
 
@@ -59,6 +59,6 @@ rule pose_sheet:
         root=ROOT,
         angles=PARAMETERS["pose"]["angles"],
         crops=PARAMETERS["crops"],
-        code=code_digest("pose", "heads", "faces", "media"),
+        code=lambda wildcards: code_digest(SCRIPTS / "pose_sheet.py"),
     script:
         SCRIPTS / "pose_sheet.py"

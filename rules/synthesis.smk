@@ -18,15 +18,7 @@ rule pairs:
         clips=PARAMETERS["synthesis"]["clips"],
         clips_per_portrait=PARAMETERS["synthesis"]["clips_per_portrait"],
         seed=PARAMETERS["synthesis"]["seed"],
-        code=code_digest(
-            "generators.pairing",
-            "generators.pictures",
-            "corpora.portrait_sources",
-            "corpora.portraits",
-            "faces.detection",
-            "faces.retinaface",
-            "faces.onnx_graph",
-        ),
+        code=lambda wildcards: code_digest(SCRIPTS / "pairs.py"),
     script:
         SCRIPTS / "pairs.py"
 
@@ -61,7 +53,9 @@ rule synthesis_part:
         min_face_share=PARAMETERS["synthesis"]["min_face_share"],
         crops=PARAMETERS["crops"],
         external=lambda wildcards: settings_of(wildcards.generator, PARAMETERS["external"]),
-        code=code_digest("generators", "heads", "faces", "clips.shard_writer", "media"),
+        code=lambda wildcards: code_digest(
+            SCRIPTS / "synthesis.py", GENERATORS[wildcards.generator]
+        ),
     script:
         SCRIPTS / "synthesis.py"
 

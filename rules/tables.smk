@@ -4,8 +4,6 @@ TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
 TABLE_CAPTION, ANGLES_CAPTION = "../report_captions/table.rst", "../report_captions/angles.rst"
 POSE_TABLES = [(p, t) for p, t in TABLES if cells.table_test_set(p, t) == "pose"]
 
-STATISTICS = [f"evaluation.{name}" for name in ("statistics", "crossed", "resolution")]
-
 
 rule table:
     input:
@@ -28,14 +26,7 @@ rule table:
         runs=lambda wildcards: cells.changes_shown(wildcards.paper, wildcards.table, PARAMETERS),
         generator=GENERATOR,
         departures=lambda wildcards: departures(wildcards.paper, PARAMETERS),
-        code=code_digest(
-            "report.tables",
-            "report.table_text",
-            "report.figures",
-            "papers",
-            "audit.record",
-            *STATISTICS,
-        ),
+        code=lambda wildcards: code_digest(SCRIPTS / "table.py"),
     script:
         SCRIPTS / "table.py"
 
@@ -58,7 +49,7 @@ rule angles:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
         seeds=PARAMETERS["seeds"],
-        code=code_digest("report.angles", "report.figures", "report.tables", "papers", *STATISTICS),
+        code=lambda wildcards: code_digest(SCRIPTS / "angles.py"),
     script:
         SCRIPTS / "angles.py"
 
@@ -100,7 +91,7 @@ rule report:
     params:
         parameters=PARAMETERS,
         shown=lambda wildcards: shown_digest(),  # shown where it is, but never made for the report
-        code=code_digest("report", "papers", "generators.lag", "evaluation.attention", "models"),
+        code=lambda wildcards: code_digest(SCRIPTS / "report.py"),
     script:
         SCRIPTS / "report.py"
 
@@ -116,6 +107,6 @@ rule track:
         "logs/track/{paper}.tsv"
     params:
         parameters=PARAMETERS,
-        code=code_digest("run.tracking"),
+        code=lambda wildcards: code_digest(SCRIPTS / "track.py"),
     script:
         SCRIPTS / "track.py"

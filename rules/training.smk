@@ -20,6 +20,6 @@ rule train:
     params:
         model=lambda wildcards: cells.model_of_run(wildcards.run, PARAMETERS),
         training=lambda wildcards: cells.training_of_run(wildcards.run, PARAMETERS),
-        code=code_digest("training", "models", "clips", "run.data_parallel"),
+        code=lambda wildcards: code_digest(SCRIPTS / "train.py"),
     script:
         SCRIPTS / "train.py"

@@ -15,6 +15,6 @@ rule visemes:
         "logs/visemes.tsv"
     params:
         map=PARAMETERS["visemes"]["map"],
-        code=code_digest("visemes"),
+        code=lambda wildcards: code_digest(SCRIPTS / "visemes.py"),
     script:
         SCRIPTS / "visemes.py"

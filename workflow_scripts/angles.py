@@ -3,9 +3,9 @@
 from visemix.papers.cells import read_paper, reproduced_cells
 from visemix.report.angles import accuracy_by_angle, read_angles
 from visemix.report.figures import angle_figure, write_png
-from visemix.report.tables import table_predictions
 from visemix.run.atomic import atomic_path
 from visemix.run.log import log_to
+from visemix.tables.results import table_predictions
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from visemix.audit.record import write_record
 from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import read_paper
 from visemix.report.figures import table_figure, write_png
 from visemix.report.table_text import to_markdown
-from visemix.report.tables import build_table, controls, measured
 from visemix.run.atomic import atomic_path, write_json
 from visemix.run.log import log_to
+from visemix.tables.made_from import write_record
+from visemix.tables.results import build_table, controls, measured
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])

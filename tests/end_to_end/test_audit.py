@@ -13,15 +13,14 @@ from tests.conftest import REPOSITORY, planned_jobs, snakemake
 from visemix.audit import cell as audit_module
 from visemix.audit.cell import audit
 from visemix.audit.comparison import compared_files
-from visemix.audit.record import AuditError
+from visemix.audit.record import AuditError, find_cell
 from visemix.audit.rerun import borrowed, work_folder
-from visemix.audit.subject import find_cell
 from visemix.cli import main
 from visemix.config.parameters import resolve_parameters
 from visemix.evaluation.predictions import metrics_of
 from visemix.papers.cells import table_names
-from visemix.report.tables import build_table
 from visemix.run.atomic import sha256_file, write_json
+from visemix.tables.results import build_table
 
 CELL = "lipgen/table3/tafm-0.1"
 RUN = "runs/lipgen-R6/seed-0"

@@ -9,7 +9,7 @@ from visemix.evaluation.statistics import VERDICTS, holm, wilson_interval
 from visemix.report.angles import COLUMNS, accuracy_by_angle, turned_differences
 from visemix.report.figures import angle_figure, table_figure
 from visemix.report.table_text import to_markdown
-from visemix.report.tables import build_table, controls, resolution
+from visemix.tables.results import build_table, controls, resolution
 
 CLIPS = [f"c{n}" for n in range(10)]
 YAW = [0, 0, 15, -15, 15, 0, 0, -30, 15, 60]

@@ -8,9 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from visemix.audit.comparison import compare_files, describe_difference
-from visemix.audit.entries import UnreadableError
-from visemix.audit.parameters import contradictions
-from visemix.audit.verification import training_record
+from visemix.audit.record import UnreadableError, contradictions, training_record
 from visemix.models.word_recogniser import RecogniserConfig
 from visemix.run.atomic import write_json
 

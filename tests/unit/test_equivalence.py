@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visemix.audit.equivalence import compare_predictions
+from visemix.audit.comparison import compare_predictions
 
 
 def predictions(correct):

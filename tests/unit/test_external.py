@@ -26,7 +26,7 @@ from visemix.corpora.miniature import make_corpus
 from visemix.generators.contract import GenerationError, Utterance, synthesise_set
 from visemix.generators.external import GENERATORS, PROGRAMS, program, repairs, runner
 from visemix.generators.external.installation import InstallationError
-from visemix.generators.external.program import Model, Portrait, configure
+from visemix.generators.external.program import Model, Portrait
 from visemix.generators.pairing import make_pairs
 from visemix.heads.speech import Voice, say
 from visemix.media import read_sound, write_clip
@@ -155,7 +155,7 @@ def test_every_program_gives_all_frames_at_25_fps(name, count, tmp_path, python)
     folder = tmp_path / "set.v1" / "program"  # a dot in a folder's name is what Wav2Lip trips over
     repository(folder, name)
     generator = module(name)
-    configure(f"external-{name}", settings(folder, python), tmp_path)
+    module(name).PROGRAM.configure(settings(folder, python), tmp_path)
     model = generator.load(tmp_path)
     side = generator.PROGRAM.picture_side
     portrait = Portrait(np.full((side, side, 3), 100, np.uint8), "picture.png")
@@ -327,7 +327,7 @@ def test_everything_random_is_seeded(tmp_path, python):
 
 def test_all_that_is_missing_is_said_at_once(tmp_path, python):
     with pytest.raises(InstallationError) as error:
-        configure("external-wav2lip", settings(tmp_path / "no", ["/no/python"]), tmp_path)
+        module("wav2lip").PROGRAM.configure(settings(tmp_path / "no", ["/no/python"]), tmp_path)
     for part in (
         "git clone https://github.com/Rudrabha/Wav2Lip, check out 5c90fa9",
         "no program /no/python; it needs: Python 3.6",
@@ -338,13 +338,13 @@ def test_all_that_is_missing_is_said_at_once(tmp_path, python):
     (folder / "checkpoints/wav2lip.pth").unlink()
     wrong = settings(folder, python) | {"weights": {}}
     with pytest.raises(InstallationError) as error:
-        configure("external-wav2lip", wrong, tmp_path)
+        module("wav2lip").PROGRAM.configure(wrong, tmp_path)
     place = folder / "checkpoints/wav2lip.pth"
     assert "checkpoints/wav2lip.pth: missing; get it from the links" in str(error.value)
     assert f"and put it at {place}" in str(error.value)
     assert re.search("s3fd.pth: sha256 is [0-9a-f]{64}, not 619a316812;", str(error.value))
     with pytest.raises(InstallationError, match="does not start Python: status 1"):
-        configure("external-wav2lip", settings(folder, ["false"]), tmp_path)
+        module("wav2lip").PROGRAM.configure(settings(folder, ["false"]), tmp_path)
 
 
 def test_other_weights_or_another_commit_is_another_version(tmp_path, python):
@@ -352,7 +352,7 @@ def test_other_weights_or_another_commit_is_another_version(tmp_path, python):
     generator, versions = module("wav2lip"), []
 
     def version():
-        configure("external-wav2lip", settings(folder, python), tmp_path)
+        module("wav2lip").PROGRAM.configure(settings(folder, python), tmp_path)
         versions.append(generator.version())
 
     version()
@@ -430,7 +430,7 @@ def test_a_set_survives_a_program_that_fails_for_some(tmp_path, python):
     portraits, manifest = tmp_path / "faces" / "portraits", manifest_frame(rows)
     pairs, _ = make_pairs(manifest, portraits, clips_per_portrait=4)
     folder = repository(tmp_path / "wav2lip", "wav2lip", "crash-if-loud")
-    configure("external-wav2lip", settings(folder, python), tmp_path / "records")
+    module("wav2lip").PROGRAM.configure(settings(folder, python), tmp_path / "records")
     synthesise_set(
         "external-wav2lip", pairs, manifest, root, portraits, tmp_path / "crops",
         tmp_path / "records" / "records.parquet",

@@ -12,7 +12,7 @@ from visemix.evaluation.predictions import metrics_of, predict, write_evaluation
 from visemix.evaluation.statistics import speakers_of
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
-from visemix.report.tables import summarise
+from visemix.tables.results import summarise
 from visemix.training.run_folder import WEIGHTS, write_weights
 
 MODEL = RecogniserConfig(

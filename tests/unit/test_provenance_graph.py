@@ -4,8 +4,8 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visemix.report.provenance import Step, artifacts
 from visemix.report.provenance_graph import graph_svg, layered
+from visemix.tables.lineage import Step, artifacts
 
 STEPS = [
     Step("crops", ("data/manifests/m.parquet",), "data/crops/m-train/manifest.json"),

@@ -17,7 +17,7 @@ from visemix.report.figures import table_figure
 from visemix.report.front_page import answers
 from visemix.report.power import ALWAYS_ASKED, power_markdown, power_table
 from visemix.report.table_text import to_markdown, trainings_note
-from visemix.report.tables import COLUMNS, build_table, controls, read_predictions
+from visemix.tables.results import COLUMNS, build_table, controls, read_predictions
 
 SHARES = [0.40, 0.42, 0.41, 0.60, 0.60, 0.62, 0.61, 0.61]
 RUNS = {f"lipgen-R{i}": {"test": share, "pose": share / 2} for i, share in enumerate(SHARES, 1)}

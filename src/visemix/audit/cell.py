@@ -7,7 +7,7 @@ compared with the record. The verdict is exactly one of:
 * bitwise equal: everything made again has the same bytes (JSON records: the same values but for
   comparison.NOT_COMPARED, such as wall-clock times);
 * equal within tolerance: other bytes, but the accuracy of every seed's training lies within the
-  tolerance of the recorded one, with 95% confidence (see audit.equivalence);
+  tolerance of the recorded one, with 95% confidence (see audit.comparison);
 * differs: an artifact or a parameter is not what the record says, or what was made again is not
   equal within the tolerance. Too few clips to tell is 'differs' as well, and the reason says so;
 * cannot be checked: something is missing, or the cell is no run of ours.
@@ -19,21 +19,37 @@ from pathlib import Path
 import pandas as pd
 
 from visemix.audit import TOLERANCE
-from visemix.audit.changes import changes, code_digests, environments
-from visemix.audit.comparison import NOT_COMPARED, compare_files, compared_files
-from visemix.audit.entries import CHANGED, MISSING
-from visemix.audit.equivalence import IDENTICAL, UNRESOLVED, WITHIN, compare_predictions
+from visemix.audit.comparison import (
+    IDENTICAL,
+    NOT_COMPARED,
+    UNRESOLVED,
+    WITHIN,
+    changes,
+    code_digests,
+    compare_files,
+    compare_predictions,
+    compared_files,
+    environments,
+)
 from visemix.audit.page import write_page
-from visemix.audit.parameters import compare_parameters
-from visemix.audit.record import AuditError, read_record
+from visemix.audit.record import (
+    CHANGED,
+    MISSING,
+    RECORD,
+    AuditError,
+    compare_parameters,
+    find_cell,
+    read_record,
+    verify,
+    why_not_ours,
+)
 from visemix.audit.rerun import STARTS, rerun, work_folder
-from visemix.audit.subject import find_cell, why_not_ours
-from visemix.audit.verification import RECORD, table_file, verify
 from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import Cell, evaluation_folder
 from visemix.papers.reproduction import departures, in_short
-from visemix.report.tables import read_predictions, summarise
 from visemix.run.atomic import write_json
+from visemix.tables.lineage import table_file
+from visemix.tables.results import read_predictions, summarise
 
 VERSION = 1
 EQUAL, TOLERATED = "bitwise equal", "equal within tolerance"
@@ -107,7 +123,7 @@ def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> Non
     report["departures"] = in_short(departures(cell.id.split("/")[0], parameters, cell.run))
     sealed = table_file(cell).with_suffix(".json")
     record = read_record(sealed)
-    report["code"] = code_digests(record, start)
+    report["code"] = code_digests(record, parameters, start)
     report["parameters"] = compare_parameters(cell, parameters, record)
     changed = [p for p in report["parameters"] if p["recorded"] != p["now"]]
     if changed:

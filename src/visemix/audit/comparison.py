@@ -1,19 +1,37 @@
-"""Artifacts that were made again beside those of the record: which differs first, and by how much.
+"""The record beside what is there now: code and environment, files made again, and predictions.
 
 Data (shards, Parquet, CSV, weights) are compared by their bytes. JSON records are compared value by
 value, but for those that must differ from run to run or repeat what is compared anyway.
+
+Where bytes differ, each training of a cell (one a seed) is compared with its own record on the same
+clips. They are equal within the tolerance when for every seed the 95% interval of the difference in
+accuracy (evaluation.resolution.compare_rows: over speakers where they are known, else over clips,
+Agresti & Min, Statistics in Medicine 2005) lies within -tolerance .. +tolerance. All seeds must
+pass, so that no correction for their number is needed (intersection-union test, Berger,
+Technometrics 1982); the mean over seeds, which the table prints, then lies within the tolerance
+too. A test that finds no difference proves nothing with few clips. Therefore
+"not shown to differ" is not "equal": where the interval is wider than the tolerance the answer is
+'not resolved'.
 """
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from visemix.audit.rerun import remade_steps
 from visemix.clips.shards import INDEX, MANIFEST, REJECTS
 from visemix.config.parameters import flatten
-from visemix.papers.cells import Cell, evaluation_folder, mixture_file, resolve_run
+from visemix.evaluation.resolution import compare_rows
+from visemix.evaluation.statistics import LEVEL, holm
+from visemix.papers.cells import Cell, evaluation_folder
 from visemix.run.atomic import sha256_file
+from visemix.run.gpus import device_model
+from visemix.run.provenance import PACKAGE, environment
+from visemix.tables.lineage import artifacts
+from visemix.tables.made_from import code_in_use
 
 # wall clock and interruptions; where and with which code; digests of files compared themselves
 NOT_COMPARED = (
@@ -21,39 +39,90 @@ NOT_COMPARED = (
     "environment", "device", "code", "parameters.version", "identity",
     "digests", "manifest_sha256", "crops_manifest_sha256", "rejects_sha256",
 )  # fmt: skip
+# what a step writes beside the file that stands for it
+BESIDE = {
+    "model.safetensors": ("history.csv", "model.safetensors", "training.json"),
+    "predictions.parquet": ("predictions.parquet", "metrics.json"),
+}
+IDENTICAL, WITHIN = "identical", "within the tolerance"
+DIFFERENT, UNRESOLVED = "different", "not resolved"
+
+
+def changes(parameters: list[dict], code: list[dict], environment: list[dict]) -> list[dict]:
+    """Entries {what, recorded, now} of whatever is other than recorded."""
+    known = any(entry["recorded"] for entry in code)  # else modules were not recorded one by one
+    found = [
+        (f"{kind} {entry[key]}", entry["recorded"], entry["now"])
+        for kind, key, entries in (
+            ("parameter", "name", parameters),
+            ("module", "module", code if known else []),
+        )
+        for entry in entries
+        if entry["recorded"] != entry["now"]
+    ]
+    for entry in environment:
+        if entry["recorded"] and entry["recorded"] != [entry["now"]]:
+            found.append((entry["name"], ", ".join(map(str, entry["recorded"])), entry["now"]))
+    return [dict(zip(("what", "recorded", "now"), values, strict=True)) for values in found]
+
+
+def code_digests(record: dict | None, parameters: dict, start: str) -> list[dict]:
+    """Entries {module, recorded, now} of the modules in use from a step on; sha256 or None.
+
+    Recorded modules that are gone are listed too. Without a record of the table nothing is known of
+    single modules: recorded is None.
+    """
+    now, recorded = code_in_use(start, parameters), (record or {}).get("code", {})
+    gone = {name for name in recorded if not (PACKAGE / name).is_file()}
+    return [
+        {"module": name, "recorded": recorded.get(name), "now": now.get(name)}
+        for name in sorted({*now, *gone})
+    ]
+
+
+def environments(cell: Cell, parameters: dict, start: str) -> list[dict]:
+    """Entries {name, recorded, now}: Python, processor, libraries, threads and device.
+
+    recorded is a list of the values of all seeds' trainings and evaluations, without repeats; of
+    the evaluations alone where only these are made again.
+    """
+    facts = []
+    for seed in parameters["seeds"]:
+        trained = Path("runs") / cell.run / f"seed-{seed}" / "training.json"
+        folder = evaluation_folder(cell.run, seed, parameters["corpus"]["name"], cell.test_set)
+        facts += [] if start == "evaluation" else [_facts(trained, "training")]
+        facts.append(_facts(folder / "metrics.json", "evaluation"))
+    now = flatten({"environment": environment(), "device": device_model()})
+    now |= {f"{step}.threads": parameters[step]["threads"] for step in ("training", "evaluation")}
+    entries = []
+    for name, value in now.items():
+        recorded = list(dict.fromkeys(fact[name] for fact in facts if name in fact))
+        entries.append({"name": name, "recorded": recorded, "now": value})
+    return [entry for entry in entries if entry["recorded"] or entry["name"] != "training.threads"]
+
+
+def _facts(path: Path, step: str) -> dict:
+    """Environment, device and threads in a record; an evaluation of version 1 knows none."""
+    content = json.loads(path.read_text())
+    threads = content.get("threads", content.get("evaluation", {}).get("threads"))
+    known = {"environment": content.get("environment", {}), "device": content.get("device")}
+    found = flatten(known | {f"{step}.threads": threads})
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def compared_files(cell: Cell, parameters: dict, start: str) -> list[Path]:
     """Files of the record that are made again, from the corpus to the predictions."""
-    run, corpus = resolve_run(cell.run, parameters), parameters["corpus"]["name"]
-    seeds = parameters["seeds"]
-    files = []
-    if start == "corpus":
-        files += _corpus_files(cell, parameters, run, corpus)
-    if start != "evaluation":
-        files.append(mixture_file(cell.run, parameters))
-        folders = [Path("runs") / cell.run / f"seed-{seed}" for seed in seeds]
-        names = ("history.csv", "model.safetensors", "training.json")
-        files += [folder / name for folder in folders for name in names]
-    folders = [evaluation_folder(cell.run, seed, corpus, cell.test_set) for seed in seeds]
-    return files + [f / name for f in folders for name in ("predictions.parquet", "metrics.json")]
+    steps = remade_steps(cell, parameters, start)
+    made = artifacts(steps) if start == "corpus" else [step.writes for step in steps]
+    return [file for path in made for file in _files_of(Path(path))]
 
 
-def _corpus_files(cell: Cell, parameters: dict, run: dict, corpus: str) -> list[Path]:
-    sets, generator = ["train", "val", cell.test_set], parameters["synthesis"]["generator"]
-    files = [Path("data/manifests") / f"{corpus}.parquet"]
-    if cell.test_set == "pose":
-        files.append(Path("data/manifests") / f"{corpus}-pose.parquet")
-    files.append(Path("data/visemes") / f"{parameters['visemes']['map']}.parquet")
-    if run["synthetic"]:
-        sets.append(generator)
-        files.append(Path("data/synthesis") / f"{corpus}-{generator}" / "pairs.parquet")
-    for name in sets:
-        folder = Path("data/crops") / f"{corpus}-{name}"
-        shards = json.loads((folder / MANIFEST).read_text())["shards"]
+def _files_of(path: Path) -> list[Path]:
+    names = BESIDE.get(path.name, (path.name,))
+    if path.name == MANIFEST:
+        shards = json.loads(path.read_text())["shards"]
         names = [*(shard["file"] for shard in shards), INDEX, REJECTS, MANIFEST]
-        files += [folder / file for file in names]
-    return files
+    return [path.with_name(name) for name in names]
 
 
 def compare_files(files: list[Path], remade: Path) -> list[dict]:
@@ -149,3 +218,55 @@ def _rows_difference(recorded: pd.DataFrame, remade: pd.DataFrame) -> str:
         if changed := int((texts[0] != texts[1]).sum()):
             columns[name] = f"{name} in {changed} of {len(recorded)} rows"
     return "; ".join(columns.values()) or "equal rows in a file of other bytes"
+
+
+def compare_predictions(
+    recorded: list[pd.DataFrame], remade: list[pd.DataFrame], seeds: list[int], tolerance: float
+) -> dict:
+    """Compare prediction tables, one a seed, of the record and of the run that was made again.
+
+    Args:
+        tolerance: percentage points of accuracy.
+
+    Returns:
+        n (clips); difference, the mean over seeds of remade minus recorded accuracy, and low..high,
+        the range that holds every seed's interval, in percentage points; p, the smallest over the
+        seeds after Holm's correction; clusters, the speakers (n where they are not known: then p is
+        McNemar's, else of a t-test over them); outcome, IDENTICAL (every
+        value of every prediction) or one of the others above; seeds,
+        entries {seed, difference, low, high, p, only_recorded, only_remade}.
+
+    Raises:
+        ValueError: the tables do not hold the same clips.
+    """
+    rows = []
+    for seed, before, after in zip(seeds, recorded, remade, strict=True):
+        result = compare_rows([before], [after], (math.nan, 0))
+        rows.append(
+            {
+                "seed": seed,
+                "difference": 100 * result["difference"],
+                "low": 100 * result["low"],
+                "high": 100 * result["high"],
+                "p": result["p"],
+                "only_recorded": result["only_first"],
+                "only_remade": result["only_second"],
+            }
+        )
+    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
+    p = min(holm([row["p"] for row in rows]))
+    outcome = DIFFERENT if p < LEVEL else UNRESOLVED
+    if -tolerance <= low and high <= tolerance:
+        outcome = WITHIN  # a difference may be certain and yet as small as was agreed
+    if all(map(pd.DataFrame.equals, recorded, remade)):
+        outcome = IDENTICAL
+    return {
+        "n": len(recorded[0]),
+        "difference": sum(row["difference"] for row in rows) / len(rows),
+        "low": low,
+        "high": high,
+        "p": p,
+        "clusters": result["clusters"],
+        "outcome": outcome,
+        "seeds": rows,
+    }

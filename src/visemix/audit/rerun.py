@@ -12,8 +12,9 @@ from pathlib import Path
 import yaml
 
 from visemix.audit.record import AuditError
-from visemix.papers.cells import Cell, evaluation_files, resolve_run
+from visemix.papers.cells import Cell, evaluation_files
 from visemix.run.atomic import write_text
+from visemix.tables.lineage import Step, given_inputs, steps_of
 
 # The step from which on a cell is made again, and the rules that this takes; None: all rules.
 STARTS = {
@@ -75,27 +76,16 @@ def rerun(
 
 def borrowed(cell: Cell, parameters: dict, start: str) -> list[Path]:
     """Recorded inputs from which a cell is made again from `start` on, as paths in the record."""
-    run, corpus = resolve_run(cell.run, parameters), parameters["corpus"]["name"]
-    crops = Path("data/crops")
-    if start == "evaluation":
-        trained = [Path("runs") / cell.run / f"seed-{seed}" for seed in parameters["seeds"]]
-        return [*trained, crops / f"{corpus}-{cell.test_set}"]
-    if start == "training":
-        sets = ["train", "val", cell.test_set]
-        sets += [parameters["synthesis"]["generator"]] if run["synthetic"] else []
-        visemes = Path("data/visemes") / f"{parameters['visemes']['map']}.parquet"
-        return [visemes, *(crops / f"{corpus}-{name}" for name in sets)]
-    return [path for path in given_inputs(parameters) if not path.is_absolute()]
+    if start == "corpus":
+        return [path for path in given_inputs(parameters) if not path.is_absolute()]
+    steps = remade_steps(cell, parameters, start)
+    made = {step.writes for step in steps}
+    read = [Path(file) for step in steps for file in step.reads if file not in made]
+    folders = (".json", ".safetensors")  # crop sets and trainings: all that lies beside these files
+    return list(dict.fromkeys(p.parent if p.suffix in folders else p for p in read))
 
 
-def given_inputs(parameters: dict) -> list[Path]:
-    """What no rule makes: the corpus on disk, portraits, and files of the user's choice."""
-    paths = [parameters["visemes"]["pronunciations"], parameters["crops"]["detector_weights"]]
-    if parameters["corpus"]["name"] != "miniature":
-        paths += [parameters["corpus"]["root"]]
-    if not parameters["synthesis"]["rendered_portraits"]:
-        paths += [parameters["synthesis"]["portraits"]]
-    for program in parameters["external"].values():
-        paths += [program["repository"]]
-        paths += [program["python"]] if isinstance(program["python"], str) else []
-    return sorted({Path(path) for path in paths if path})
+def remade_steps(cell: Cell, parameters: dict, start: str) -> list[Step]:
+    """The recorded steps that making a cell again from `start` on repeats."""
+    steps, rules = steps_of(cell, parameters, parameters["seeds"])[:-1], STARTS[start]
+    return [step for step in steps if rules is None or step.rule in rules]

@@ -183,15 +183,15 @@ def crop_set(
     clips_per_shard: int = CLIPS_PER_SHARD,
     crop: Callable[..., MouthCrops] = crop_clip,
     columns: Sequence[str] = (),
-    code: Sequence[str] = (),
+    code: str | None = None,
 ) -> None:
     """Crop all clips of a split into a crop set at `folder` (see clips.shards).
 
     `parameters`: keyword arguments of crop_clip and load_detector, the rest at their defaults; all
     are kept in the set's manifest, the detector's weights by their sha256. Another `crop` than
     crop_clip gets the clip's values in `columns` of the manifest after the detector, and `code`
-    names the modules it is made of (see code_digest). Clips without usable video or face become
-    rejects with a reason and stop nothing; clips that the manifest rejected are rejects here too,
+    is the digest of its code. Clips without usable video or face become rejects with a reason and
+    stop nothing; clips that the manifest rejected are rejects here too,
     so that none is lost from a test set. Equal input gives equal bytes whatever the number of
     `workers` (processes of one thread each, a handful where the detector runs on a GPU); a run that
     was killed goes on at its last whole shard. Raises ValueError for an unknown parameter or a
@@ -207,7 +207,7 @@ def crop_set(
     plan = clips[[*_PLAN_COLUMNS, *columns]]
     # The digest of the code is part of what a shard was made from: no crops of older code stay.
     recorded = describe_detector(**detector) if detector else {"detector": None}
-    recorded["code"] = code_digest("faces", "media", "clips.shard_writer", *code)
+    recorded["code"] = code or code_digest(__name__)
     workers = processes(workers, detector["detector"]) if detector else workers
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:

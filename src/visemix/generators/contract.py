@@ -64,8 +64,6 @@ SAMPLES_PER_FRAME = 640  # of sound, at 16 kHz
 MIN_FACE_SHARE = 0.95  # of the frames, in which the mouth must be found
 WEIGHTS = "weights.safetensors"  # of a trained generator, in its folder
 STATUSES = ("accepted", "rejected")
-# what decides the crops besides the generator
-_CODE = ("generators.contract", "generators.checks", "faces", "media")
 LAG = "lag.json"  # beside the records
 WORKING = "working-"  # begins the name of a folder for a program's files, see external.runner
 
@@ -184,7 +182,7 @@ def synthesise_set(
     recorded = {"generator": generator, "version": module.version()}
     recorded["crops"] = parameters | (describe_detector(**detector) if detector else {})
     # shards made by other code must not be taken for finished ones
-    recorded |= {"min_face_share": min_face_share, "code": code_digest(*_CODE)}
+    recorded |= {"min_face_share": min_face_share, "code": code_digest(__name__)}
     build_crops(folder, plan, make, recorded, clips_per_shard, part=part)
     if part is None:
         write_records(plan, folder, records_path)

@@ -49,10 +49,6 @@ _COLUMNS = (
     "clip_id", "label", "speaker", "word_start_s", "word_end_s", "media", "n_frames", "fps",
     "sha256", "seed", "phonemes",
 )  # fmt: skip
-# what decides the crops besides the generator
-_CODE = (
-    "generators.evaluation_set", "generators.contract", "generators.checks", "faces", "media",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ def evaluation_set(
                 yield record
 
     recorded = {"role": EVALUATION, "split": SPLIT, "generator": generator}
-    recorded |= {"version": module.version(), "code": code_digest(*_CODE)}
+    recorded |= {"version": module.version(), "code": code_digest(__name__)}
     recorded |= {"crops": parameters | describe_detector(**detector)}
     recorded |= {"min_face_share": min_face_share}
     Path(seconds_path).parent.mkdir(parents=True, exist_ok=True)

@@ -266,7 +266,7 @@ def _identity(picture: str) -> str:
 
 def _look(root: Path, picture: str) -> tuple[dict, str]:
     """A portrait, and why it cannot be used ('' if it can)."""
-    from visemix.generators.portrait import find_face, read_picture
+    from visemix.generators.pictures import find_face, read_picture
 
     known = {"portrait": _identity(picture), "picture": picture}
     try:

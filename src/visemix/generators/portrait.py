@@ -34,9 +34,6 @@ STYLE = Style(
         jaw=0.8, funnel=0.85, pucker=0.85, stretch=0.75, upper_up=0.8, lower_down=0.8, smile=0.5
     ),
 )
-_CODE = tuple("heads." + name for name in ("still", "fit", "model", "rasterizer", "articulation"))
-_CODEBOOK_CODE = ("generators.sound_to_visemes", "heads.speech", "heads.espeak_child",
-                  "heads.articulation")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,7 @@ class Model:
 @cache
 def version() -> str:
     """Digest of the code that decides the pixels."""
-    return code_digest(
-        "generators.portrait", "generators.pictures", *_CODE, *_CODEBOOK_CODE, "heads.data"
-    )
+    return code_digest(__name__)
 
 
 def build(folder: Path, workers: int = 1) -> None:
@@ -93,4 +88,4 @@ def generate(
 
 
 def _codebook_path(folder: Path) -> Path:
-    return Path(folder) / f"codebook-{code_digest(*_CODEBOOK_CODE)}.npz"
+    return Path(folder) / f"codebook-{code_digest(build_codebook.__module__)}.npz"

@@ -41,9 +41,6 @@ LENGTHS = {
     "B D DH G HH K L M N NG P R T V W Y": 1.0,
 }
 _LENGTH = {phoneme: length for names, length in LENGTHS.items() for phoneme in names.split()}
-_CODE = ("generators.viseme", "generators.portrait", "generators.pictures",
-         *("heads." + name for name in ("still", "fit", "model", "rasterizer", "articulation")),
-         "heads.data")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Phoneme:
 @cache
 def version() -> str:
     """Digest of the code that decides the pixels."""
-    return code_digest(*_CODE)
+    return code_digest(__name__)
 
 
 def build(folder: Path, workers: int = 1) -> None:

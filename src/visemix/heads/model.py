@@ -10,11 +10,12 @@ positive pitch makes it look down, positive roll turns it counter-clockwise in t
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-HEAD_MODEL = Path(__file__).with_name("data") / "head_model.npz"
+HEAD_MODEL = Path(str(files("visemix.heads") / "data" / "head_model.npz"))
 CAMERA_DISTANCE = 12.0  # decimetres from the camera to the eyes
 IMAGE_CENTRE_HEIGHT = -0.28  # height over the eyes of the point that is drawn at `centre`
 NECK = np.array([0.0, -1.35, -1.0], np.float32)  # the head turns about this point

@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 import av
@@ -16,7 +17,7 @@ import espeakng_loader
 import numpy as np
 
 SAMPLE_RATE = 16000  # Hz
-CHILD = Path(__file__).with_name("espeak_child.py")
+CHILD = Path(str(files("visemix.heads") / "espeak_child.py"))
 ACCENTS = (
     "gmw/en",
     "gmw/en-US",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from visemix.faces.crops import crop_set
 from visemix.pose.clip import crop_turned
+from visemix.run.provenance import code_digest
 
 ANGLES = ("yaw", "pitch")  # columns of the manifest: degrees
 
@@ -28,5 +29,5 @@ def pose_set(
     """
     crop_set(
         manifest, "test", media_root, folder, parameters, workers,
-        crop=partial(crop_turned, device=device), columns=ANGLES, code=("heads", "pose"),
+        crop=partial(crop_turned, device=device), columns=ANGLES, code=code_digest(__name__),
     )  # fmt: skip

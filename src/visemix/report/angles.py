@@ -8,7 +8,7 @@ import pandas as pd
 
 from visemix.evaluation.resolution import pooled_seed_variance
 from visemix.papers.cells import compared_cells
-from visemix.report.tables import compared, summarise, table_predictions
+from visemix.tables.results import compared, summarise, table_predictions
 
 AXES = ["untouched", "yaw", "pitch", "both"]
 COLUMNS = ["run", "axis", "angle", "n", "accuracy", "low", "high"]
@@ -27,7 +27,7 @@ def accuracy_by_angle(
     predictions: {run: prediction tables of the whole set, one a seed}; angles: as `read_angles`.
     axis is one of AXES, angle the larger of |yaw| and |pitch| in degrees; accuracy (mean over
     seeds) and its 95% Wilson interval over the n clips are in per cent, as in
-    report.tables.summarise. Raises ValueError for clips without an angle.
+    tables.results.summarise. Raises ValueError for clips without an angle.
     """
     groups = _groups(angles)
     rows = []
@@ -57,7 +57,7 @@ def turned_differences(paper: str, table: str, parameters: dict) -> list[dict]:
     """The comparisons of a table on the pose set, over its turned clips alone.
 
     Returns for each compared pair {row, above} (names of the rows) and the results of
-    report.tables.compared, whose p_holm is corrected for them. `parameters` needs corpus.name
+    tables.results.compared, whose p_holm is corrected for them. `parameters` needs corpus.name
     and seeds.
     """
     angles = read_angles(parameters["corpus"]["name"])

@@ -17,7 +17,7 @@ from visemix.evaluation.statistics import HIGHER, LOWER, ONE_TRAINING, speakers_
 from visemix.papers.beta_axis import Point, curve_points
 from visemix.report.shown import BETA
 from visemix.report.site import HOME, Site, add_file, write_page
-from visemix.report.tables import compared, read_predictions, summarise
+from visemix.tables.results import compared, read_predictions, summarise
 
 CURVE = [
     "control", "generator", "repeats", "beta", "run", "steps", "accuracy", "low", "high", "n",
@@ -48,7 +48,7 @@ def read_axis(parameters: dict) -> dict[Point, list[pd.DataFrame]]:
 def curve_table(axis: dict[Point, list[pd.DataFrame]], parameters: dict) -> pd.DataFrame:
     """One row a point, columns CURVE: accuracy, its 95% Wilson interval and sd in per cent.
 
-    The interval is that of the mean over seeds on n clips (see report.tables.summarise); sd, over
+    The interval is that of the mean over seeds on n clips (see tables.results.summarise); sd, over
     seeds, is '' with one seed.
     """
     rows = []
@@ -66,7 +66,7 @@ def difference_table(axis: dict[Point, list[pd.DataFrame]], curve: pd.DataFrame)
 
     difference (per cent), its 95% interval and p are of evaluation.resolution.compare_rows, with
     the spread between seeds pooled over all runs; p_holm is p corrected for all rows of the table,
-    verdict what follows from it (report.tables.compared).
+    verdict what follows from it (tables.results.compared).
     """
     by_run = {point.run: predictions for point, predictions in axis.items()}
     real = next(run for repeats, run in zip(curve.repeats, curve.run, strict=True)

@@ -9,11 +9,12 @@ import pandas as pd
 from visemix.config.parameters import flatten
 from visemix.evaluation.statistics import wilson_interval
 from visemix.papers.cells import Cell, read_paper, resolve_run, table_cells, table_names
-from visemix.report import figures, provenance
+from visemix.report import figures
 from visemix.report.explorer import explore, read_viseme_sequences, word_matrix_picture
 from visemix.report.provenance_graph import graph_svg
 from visemix.report.site import HOME, Site, add_file, add_picture, write_page
-from visemix.report.tables import read_predictions
+from visemix.tables import lineage
+from visemix.tables.results import read_predictions
 
 
 def cell_address(cell_id: str) -> str:
@@ -88,10 +89,10 @@ def _neighbours(cells: list[Cell], at: int) -> list[tuple[str, str, str]]:
 def _measured(site: Site, cell: Cell, table: Path, parameters: dict) -> dict:
     """What the page of a cell shows only where the cell was measured here."""
     seeds, run = parameters["seeds"], cell.run
-    steps = provenance.steps_of(cell, str(table), parameters)
-    digests = provenance.digest_rows(cell, provenance.artifacts(steps), parameters)
+    steps = lineage.steps_of(cell, parameters, seeds[:1])
+    digests = lineage.digest_rows(cell, lineage.artifacts(steps), parameters)
     found = {row["file"]: row["found"] for row in digests}
-    record = provenance.read_record(run, seeds[0])
+    record = lineage.read_training(run, seeds[0])
     description = f"From the corpus to the value of {cell.id}: the digests are in the table below"
     return {
         "graph": graph_svg(steps, found, description),
@@ -118,7 +119,7 @@ def training_rows(run: str, parameters: dict) -> list[dict]:
     n = json.loads(manifest.read_text())["clips"]
     rows = []
     for seed in parameters["seeds"]:
-        record = provenance.read_record(run, seed)
+        record = lineage.read_training(run, seed)
         accuracy = record["best"]["accuracy"]
         low, high = wilson_interval(round(accuracy * n), n)
         validation = {"accuracy": 100 * accuracy, "low": 100 * low, "high": 100 * high, "n": n}

@@ -8,7 +8,7 @@ from visemix.evaluation.resolution import compare_rows, named_clips, pooled_seed
 from visemix.evaluation.statistics import HIGHER, LOWER, UNRESOLVED, holm, speakers_of, verdict
 from visemix.papers.cells import Cell
 from visemix.papers.claims import claim_cells, compared_pairs, not_run_because, read_claims
-from visemix.report.tables import read_predictions, table_predictions
+from visemix.tables.results import read_predictions, table_predictions
 
 COLUMNS = [
     "id", "paper", "where", "claim", "cells", "arithmetic", "arithmetic_verdict", "note",

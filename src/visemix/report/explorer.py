@@ -13,7 +13,7 @@ from visemix.report.confusion import (
     viseme_confusion,
     word_confusion,
 )
-from visemix.report.tables import summarise
+from visemix.tables.results import summarise
 
 CLIPS_SHOWN = 1000  # more make a page heavy; the rest is in predictions.parquet
 PAIRS_SHOWN = 100

@@ -30,7 +30,7 @@ def table_figure(
 ) -> bytes:
     """Dot plot of a table: published values in grey, values measured here with their intervals.
 
-    frame: columns of report.tables.COLUMNS, per cent; chance: per cent, drawn as a dotted line.
+    frame: columns of tables.results.COLUMNS, per cent; chance: per cent, drawn as a dotted line.
     Beside each row stands its difference from the one it is compared with.
     """
     height = 1.2 + 0.38 * len(frame)

@@ -10,13 +10,13 @@ from visemix.papers.cells import read_paper
 from visemix.report.cell_page import cell_address
 from visemix.report.site import Site, write_page
 from visemix.report.table_text import kind
-from visemix.report.tables import (
+from visemix.report.verdicts import comparison_verdicts, counted
+from visemix.tables.results import (
     read_predictions,
     summarise,
     table_comparisons,
     table_predictions,
 )
-from visemix.report.verdicts import comparison_verdicts, counted
 
 STATUS = {"literature": "quoted from the literature", "not yet run": "not yet run"}
 
@@ -58,8 +58,8 @@ def write_front_page(
 def answers(name: str, parameters: dict) -> list[dict]:
     """The questions that a paper's runs were made for, answered with n, interval and p.
 
-    Entries have question and either summary (of report.tables.summarise) and chance, in per cent,
-    or comparison (of report.tables.compared, as the table on the same test set has it).
+    Entries have question and either summary (of tables.results.summarise) and chance, in per cent,
+    or comparison (of tables.results.compared, as the table on the same test set has it).
     """
     paper = read_paper(name)
     full = read_predictions(paper["full_model"], "test", parameters)

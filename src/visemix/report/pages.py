@@ -19,10 +19,10 @@ from visemix.report.cell_page import cell_address, table_address, training_rows,
 from visemix.report.front_page import answers, write_front_page
 from visemix.report.site import HOME, Site, add_file, add_picture, open_site, write_page
 from visemix.report.table_text import departing_rows, trainings_note
-from visemix.report.tables import controls, resolution
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
 from visemix.run.atomic import atomic_folder
 from visemix.run.provenance import environment
+from visemix.tables.results import controls, resolution
 
 
 def write_report(folder: str | Path, parameters: dict) -> None:

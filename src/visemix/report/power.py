@@ -11,7 +11,7 @@ from visemix.evaluation.resolution import compare_rows, named_clips, pooled_seed
 from visemix.evaluation.statistics import speakers_of
 from visemix.papers.cells import Cell, compared_cells, table_names
 from visemix.papers.claims import read_claims
-from visemix.report.tables import table_predictions
+from visemix.tables.results import table_predictions
 
 COLUMNS = [
     "table", "row", "above", "n", "seeds", "discordant", "training_sd", "detectable",
@@ -27,7 +27,7 @@ def power_table(paper: str, parameters: dict) -> pd.DataFrame:
 
     Columns COLUMNS. Observed: n test clips, seeds a row, discordant (% of clips on which exactly
     one of two trainings is right, mean over seeds), training_sd (points; of trainings read on
-    infinitely many clips), detectable and detectable_over_seeds as in report.tables. Asked:
+    infinitely many clips), detectable and detectable_over_seeds as in tables.results. Asked:
     difference (points). With 80% power it takes: clips_given_trainings for the two trainings alone;
     seeds_at_n seeds a row on the present clips, seeds_at_paper_clips on as many as the paper's test
     set has; least_seeds however many clips, and clips_at_twice_least_seeds. 'none' where no number

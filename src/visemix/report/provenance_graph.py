@@ -6,7 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from visemix.report.provenance import Step
+from visemix.tables.lineage import Step
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 186, 40, 18, 34, 8  # of a box and between boxes, px
 STEP_HEIGHT = 24

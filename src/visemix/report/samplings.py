@@ -10,7 +10,7 @@ from visemix.evaluation.resolution import pooled_seed_variance
 from visemix.evaluation.statistics import HIGHER
 from visemix.papers.beta_axis import real_only_run, samples
 from visemix.papers.cells import mixture_file
-from visemix.report.tables import compared, read_predictions, summarise
+from visemix.tables.results import compared, read_predictions, summarise
 
 COLUMNS = [
     "generator", "share", "draw", "clips", "run", "accuracy", "low", "high", "n", "rejected",
@@ -23,7 +23,7 @@ def samplings_table(parameters: dict) -> pd.DataFrame:
 
     Accuracies are as in report.beta.curve_table, `clips` is the size of the training set. The
     difference is to the real clips alone, p_holm corrected for all draws, verdict what follows from
-    it (report.tables.compared). The paper's claim is
+    it (tables.results.compared). The paper's claim is
     that at 50% generated clips all four draws beat them.
     """
     seeded = parameters | {"seeds": parameters["beta"]["seeds"]}

@@ -77,7 +77,8 @@ def _notes_on_numbers(frame: pd.DataFrame) -> list[str]:
 def trainings_note(frame: pd.DataFrame) -> str:
     """How long the rows of a table trained: equal updates or epochs, and the epochs of each row.
 
-    frame: columns of report.tables.COLUMNS, values as numbers or as text; '' without measured rows.
+    frame: columns of tables.results.COLUMNS, values as numbers or as text; "" where nothing is
+    measured.
     """
     rows = frame[frame.n.astype(str) != ""]
     if rows.empty:

@@ -1,49 +1,127 @@
 """Where a result comes from: digests of the code and of the environment that made it."""
 
+import ast
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
+from importlib.util import resolve_name
+from itertools import takewhile
+from os import PathLike
 from pathlib import Path
 
 from visemix.run.atomic import sha256_file
 
+PACKAGE = Path(__file__).parents[1]
+
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "onnxruntime", "opencv-python-headless", "av")
 
 
-def code_digest(*parts: str) -> str:
-    """sha256 (first 16 hexadecimal digits) over the files of modules or packages of visemix.
+@cache
+def code_digest(*entries: str | PathLike) -> str:
+    """sha256 (first 16 hexadecimal digits) over the code that modules or scripts make use of.
 
-    `parts` are names such as 'models' or 'clips.mixture'. Rules carry it as a parameter: Snakemake
-    itself notices changes of a rule's script, but not of the library modules it imports.
-    Raises FileNotFoundError for a name that is no module.
+    entries: names of modules such as 'visemix.training.loop' (a module's own is `__name__`), or
+    paths of scripts; see code_files. Rules carry it as a parameter: Snakemake itself notices
+    changes of a rule's script, but not of the library modules it imports.
     """
-    root, digest = _root(), hashlib.sha256()
-    for file in _code_files(*parts):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    digest = hashlib.sha256()
+    for file, found in module_digests(*entries).items():
+        digest.update(f"{file} {found}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def module_digests(*parts: str) -> dict[str, str]:
+def module_digests(*entries: str | PathLike) -> dict[str, str]:
     """{file: sha256} over the files that `code_digest` takes together, e.g. 'clips/mixture.py'."""
-    return {str(file.relative_to(_root())): sha256_file(file) for file in _code_files(*parts)}
+    return {str(f.relative_to(PACKAGE)): sha256_file(f) for f in code_files(*entries)}
 
 
-def _root() -> Path:
-    return Path(str(files("visemix")))
+def code_files(*entries: str | PathLike, package: Path | None = None) -> list[Path]:
+    """Files of a package that modules or scripts make use of, sorted; without the scripts.
+
+    Imports are followed by the syntax tree: those inside functions and relative ones too, modules
+    among the names of `from x import y`, and the `__init__` of each package on the way. Data (and
+    scripts) count where a module names them as `files("visemix.heads") / "data" / "x.npz"`: the
+    file, or all data of the folder that the literal names lead to. A module that is named only in
+    a table of strings, as generators are, is an entry of its own. Raises FileNotFoundError for an
+    entry that is no module.
+    """
+    package, scripts, ahead = package or PACKAGE, set(), []
+    for entry in map(str, entries):
+        if entry.endswith(".py"):
+            scripts.add(Path(entry))
+        elif (modules := _modules(entry, package)) == _modules(entry.rpartition(".")[0], package):
+            raise FileNotFoundError(f"{package.name} has no module {entry!r}")
+        else:
+            ahead += modules
+    found, ahead = set(), [*ahead, *scripts]
+    while ahead:
+        if (file := ahead.pop()) not in found:
+            found.add(file)
+            ahead += _used(file, package)
+    return sorted(found - scripts)
 
 
-def _code_files(*parts: str) -> list[Path]:
-    found = []
-    for part in parts:
-        path = _root().joinpath(*part.split("."))
-        module = [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
-        inside = [f for f in path.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
-        if not module and not path.is_dir():
-            raise FileNotFoundError(f"visemix has no module {part!r}")
-        found += module + sorted(inside)
+def _modules(name: str, package: Path) -> list[Path]:
+    """The files that importing a name executes: of its packages, and its own if it is a module."""
+    parts, found = name.split("."), []
+    for depth in range(1, len(parts) + 1):
+        path = package.parent.joinpath(*parts[:depth])
+        candidates = [path / "__init__.py", path.with_name(f"{path.name}.py")]
+        found += [file for file in candidates if parts[0] == package.name and file.is_file()]
     return found
+
+
+@cache
+def _used(file: Path, package: Path) -> list[Path]:
+    """Files of the package that a Python file imports, or names as data."""
+    if file.suffix != ".py":
+        return []
+    source = file.read_text()
+    tree, names = ast.parse(source, file), []
+    inside = package in file.parents
+    own = ".".join(file.parent.relative_to(package.parent).parts) if inside else ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = resolve_name("." * node.level + (node.module or ""), own)
+            names += [f"{start}.{alias.name}" for alias in node.names]
+    found = [module for name in names for module in _modules(name, package)]
+    if "importlib" in source and "files(" in source:
+        found += [data for parts in _named(tree, own) for data in _data(parts, package)]
+    return found
+
+
+def _named(node: ast.AST, own: str) -> Iterator[list[str]]:
+    """Literal parts of every `files("visemix.heads") / "data" / name`, a * for what is none."""
+    if parts := _parts(node, own):
+        yield parts
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _named(child, own)
+
+
+def _parts(node: ast.AST, own: str) -> list[str]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        left = _parts(node.left, own)
+        return left and [*left, node.right.value if isinstance(node.right, ast.Constant) else "*"]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "files":
+        named = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        return (named or [own])[0].split(".")
+    return []
+
+
+def _data(parts: list[str], package: Path) -> list[Path]:
+    """The file that literal names lead to, or all files of the folder that are no modules."""
+    if parts[0] != package.name:
+        return []
+    path = package.parent.joinpath(*takewhile("*".__ne__, parts))
+    if path.is_file():
+        return [path]
+    return [f for f in path.rglob("*") if f.is_file() and f.suffix not in (".py", ".pyc")]
 
 
 def environment() -> dict:

@@ -90,7 +90,7 @@ def _client(uri: str):
 def track_paper(path: str | Path, paper: str, tables: list[str], parameters: dict) -> dict:
     """Log the cells of a paper's tables and write what was logged to `path`, a JSON file.
 
-    tables: their CSV files (report.tables.COLUMNS); parameters: the resolved ones. Writes and
+    tables: their CSV files (tables.results.COLUMNS); parameters: the resolved ones. Writes and
     returns {paper, tables, parameters, cells: {cell_id: run_id}, pending}. `pending` is None, or
     says why the cells are not in MLflow: the run goes on without a server, and `track_again` of
     that file makes up for it.
@@ -128,7 +128,7 @@ def track_again() -> list[dict]:
 
 
 def log_cells(paper: str, table: str, rows: pd.DataFrame, parameters: dict, store: dict) -> dict:
-    """Log every row of a table (see report.tables.COLUMNS) as one run of MLflow.
+    """Log every row of a table (see tables.results.COLUMNS) as one run of MLflow.
 
     A run has the row's numbers as metrics, the parameters and those of the cell's own run (named
     run.*) as parameters, so that two cells can be compared, and what the recogniser was trained

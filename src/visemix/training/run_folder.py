@@ -27,7 +27,7 @@ def digests_of(
     Read before the first step: what is edited while a training runs has no part in it.
     """
     return {
-        "code": code_digest("training", "models", "clips", "run.data_parallel"),
+        "code": code_digest("visemix.training.loop"),
         "mixture": sha256_bytes(_canonical(mixture)),
         "validation_manifest": sha256_file(Path(validation_folder) / "manifest.json"),
         "words": sha256_bytes("\n".join(words).encode()),

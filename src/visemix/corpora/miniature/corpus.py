@@ -35,7 +35,6 @@ from visemix.run.provenance import code_digest
 
 FINISHED = "corpus.json"  # written last
 MARK = ".made_from.json"  # written first: what the clips here were made from
-CODE = ("corpora.miniature", "heads", "media")  # modules that decide what a clip looks like
 SPLITS = ("train", "val", "test")
 _SPEAKER, _CLIP, _CHOICE, _PORTRAIT_PERSON, _PORTRAIT = range(1, 6)  # streams of random numbers
 
@@ -188,7 +187,7 @@ def make_corpus(
     clips, stills = _plan(root, words, clips_per_word, portraits, seed, speakers_per_split, size)
     made_from = dict(seed=seed, size=size, speakers_per_split=speakers_per_split)
     (root / FINISHED).unlink(missing_ok=True)
-    _claim_root(root, dict(made_from, code=code_digest(*CODE)))
+    _claim_root(root, dict(made_from, code=code_digest(__name__)))
     _remove_others(root, clips + stills)
     _run([job for job in clips + stills if not job.is_done()], workers)
     _write_table(

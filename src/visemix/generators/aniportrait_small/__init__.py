@@ -26,8 +26,6 @@ from visemix.generators.pictures import read_picture
 from visemix.run.provenance import code_digest
 
 TRAINED = True
-_CODE = ("generators.aniportrait_small", "generators.sound_to_visemes", "generators.crop_space",
-         "generators.pictures", "heads")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Model:
 @cache
 def version() -> str:
     """Digest of the code that decides the pixels, besides the weights."""
-    return code_digest(*_CODE)
+    return code_digest(__name__)
 
 
 def train(data, held_out, settings: dict, folder: Path, seed: int, device: str = "cpu") -> dict:

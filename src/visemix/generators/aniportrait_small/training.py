@@ -28,8 +28,6 @@ from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
-CODE = ("generators.aniportrait_small", "generators.sound_to_visemes", "generators.paired_clips",
-        "generators.wav2lip.resumable", "generators.measures", "heads", "clips")  # fmt: skip
 
 
 def train(
@@ -99,7 +97,7 @@ def train(
         "digests": {
             **digests,
             "weights": sha256_file(folder / WEIGHTS),
-            "code": code_digest(*CODE),
+            "code": code_digest(__name__),
         },
         "clips": len(data),
         "before": before,
@@ -119,5 +117,5 @@ def train(
 def _identity(settings: dict, seed: int, device: torch.device, digests: dict) -> str:
     """sha256 of all that decides the weights."""
     decisive = {name: value for name, value in settings.items() if name != "checkpoint_seconds"}
-    facts = [decisive, seed, device.type, digests, code_digest(*CODE), torch.__version__]
+    facts = [decisive, seed, device.type, digests, code_digest(__name__), torch.__version__]
     return sha256_bytes(json.dumps(facts, sort_keys=True).encode())

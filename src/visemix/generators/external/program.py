@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
@@ -22,14 +22,13 @@ import yaml
 from visemix.faces.retinaface import RetinaFace
 from visemix.generators.checks import GenerationError
 from visemix.generators.contract import Utterance
-from visemix.generators.external import GENERATORS, repairs, runner
+from visemix.generators.external import GENERATORS, PREFIX, repairs, runner
 from visemix.generators.external.installation import Weight, inspect, words
 from visemix.run.atomic import sha256_bytes, write_json
 from visemix.run.provenance import code_digest
 
 RECORD = "external.json"  # settings and what was found installed
 RUNS = "external-runs.jsonl"  # a line a run: seed, seconds, what came out
-_SHARED_CODE = ("program", "runner", "guard", "launch", "repairs")
 _identities: dict[str, str] = {}  # of the programs that this process has configured
 
 
@@ -65,8 +64,21 @@ class Program:
     tail: int = 5  # frames of silence after the sound
     block: int = 1  # frames of which the padded sound has a multiple
     panels: int = 1  # side by side in the output, the last of which is the result
-    code: tuple[str, ...] = ()  # other files of this package that the command comes from
     prelude: str = ""  # Python that runs in the program's process before it
+
+    def configure(self, settings: dict, folder: str | PathLike) -> None:
+        """Check an installation and write its record into `folder`, which `load` will read.
+
+        `settings` as in params.yaml: repository, python, weights, timeout_seconds, jobs. The
+        versions of the clips' records follow from the record: repository, environment and weights
+        decide pixels. Raises InstallationError with everything that is missing.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = inspect(self, settings)
+        about = {"source": self.source, "licence": self.licence, "repairs": self.repairs}
+        write_json(folder / RECORD, {"settings": settings, "found": found} | about)
+        _identities[self.name] = sha256_bytes(json.dumps(found, sort_keys=True).encode())[:16]
 
 
 @dataclass(frozen=True)
@@ -86,29 +98,12 @@ class Portrait:
     name: str
 
 
-def configure(generator: str, settings: dict, folder: str | PathLike) -> None:
-    """Check an installation and write its record into `folder`, which `load` will read.
-
-    `settings` as in params.yaml: repository, python, weights, timeout_seconds, jobs. The versions
-    of the clips' records follow from the record: repository, environment and weights decide pixels.
-    Raises InstallationError with everything that is missing.
-    """
-    program = import_module(GENERATORS[generator]).PROGRAM
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    found = inspect(program, settings)
-    about = {"source": program.source, "licence": program.licence, "repairs": program.repairs}
-    write_json(folder / RECORD, {"settings": settings, "found": found} | about)
-    _identities[program.name] = sha256_bytes(json.dumps(found, sort_keys=True).encode())[:16]
-
-
 def generator_of(program: Program) -> tuple[Callable, Callable, Callable, Callable, Callable]:
     """The contract's version, build, load, prepare and generate of a program."""
 
     def version() -> str:
         """Digest of our code, and of what `configure` found installed."""
-        files = (*_SHARED_CODE, *program.code, program.name.replace("-", "_"))
-        code = code_digest(*(f"generators.external.{name}" for name in files))
+        code = code_digest(GENERATORS[PREFIX + program.name])
         return f"{code}-{_identities.get(program.name, 'not-configured')}"
 
     def build(folder: Path, workers: int = 1) -> None:
@@ -185,7 +180,7 @@ def _frames(
 def command_line(program: Program, run: Run, settings: dict) -> list[str]:
     """The whole command of a run: environment, launcher, script and arguments."""
     launcher = run.folder / runner.JOB / "launch.py"
-    launcher.write_bytes(Path(__file__).with_name("launch.py").read_bytes())
+    launcher.write_bytes((files("visemix.generators.external") / "launch.py").read_bytes())
     prelude = "-"
     if program.prelude:
         prelude = f"{runner.JOB}/prelude.py"
@@ -235,5 +230,5 @@ def _log(path: Path, line: dict) -> None:
 def _record(folder: Path) -> dict:
     path = Path(folder) / RECORD
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; external.program.configure writes it")
+        raise FileNotFoundError(f"{path}: no such file; Program.configure writes it")
     return json.loads(path.read_text())

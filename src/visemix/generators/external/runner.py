@@ -16,13 +16,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 from visemix.generators.checks import GenerationError
 from visemix.generators.contract import WORKING
 from visemix.media import MediaError, Video, read_video
 
-GUARD = Path(__file__).with_name("guard.py")
+GUARD = Path(str(files("visemix.generators.external") / "guard.py"))
 JOB = "visemix_job"  # the folder of the working copy with our files: no dot, no blank in its name
 GRACE = 5.0  # seconds between asking a program to end and killing it
 MAX_LOG = 50_000_000  # bytes: a program that prints more has lost its way

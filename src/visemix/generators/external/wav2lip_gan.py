@@ -22,6 +22,5 @@ PROGRAM = replace(
     name="wav2lip-gan",
     weights={CHECKPOINT: Weight(wav2lip.README)} | wav2lip.DETECTOR,
     command=command,
-    code=("wav2lip",),
 )
 version, build, load, prepare, generate = generator_of(PROGRAM)

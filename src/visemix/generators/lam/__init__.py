@@ -18,8 +18,6 @@ from visemix.run.provenance import code_digest
 
 TRAINED = True
 SAMPLES_PER_FRAME = 640
-_CODE = ("generators.lam", "generators.speech_windows", "generators.crop_space",
-         "generators.pictures")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Model:
 @cache
 def version() -> str:
     """Digest of the code that decides the pixels, besides the weights."""
-    return code_digest(*_CODE)
+    return code_digest(__name__)
 
 
 def train(

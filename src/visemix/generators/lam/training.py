@@ -35,8 +35,6 @@ from visemix.training.run_folder import WEIGHTS as READER
 from visemix.training.run_folder import write_history
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
-CODE = ("generators.lam", "generators.measures", "generators.speech_windows",
-        "generators.paired_clips", "clips", "models")  # fmt: skip
 TERMS = ("speech", "total", "reconstruction", "image", "sequence", "visual", "logits",
          "discriminator_image", "discriminator_sequence")  # fmt: skip
 log = logging.getLogger(__name__)
@@ -139,7 +137,7 @@ def train(
         "digests": {
             **digests,
             "weights": sha256_file(folder / WEIGHTS),
-            "code": code_digest(*CODE),
+            "code": code_digest(__name__),
         },
         "clips": len(data),
         "before": state["before"],
@@ -200,7 +198,7 @@ def _digests(data, held_out, vsr_run_folder, rotations) -> dict[str, str]:
 def _identity(settings: dict, seed: int, device: torch.device, digests: dict) -> str:
     """sha256 of all that decides the weights."""
     decisive = {name: value for name, value in settings.items() if name != "checkpoint_seconds"}
-    facts = [decisive, seed, device.type, digests, code_digest(*CODE), torch.__version__]
+    facts = [decisive, seed, device.type, digests, code_digest(__name__), torch.__version__]
     return sha256_bytes(json.dumps(facts, sort_keys=True).encode())
 
 

@@ -19,8 +19,6 @@ from visemix.generators.pictures import read_picture
 from visemix.run.provenance import code_digest
 
 TRAINED = True
-_CODE = ("generators.wav2lip", "generators.speech_windows", "generators.crop_space",
-         "generators.pictures")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Model:
 @cache
 def version() -> str:
     """Digest of the code that decides the pixels, besides the weights."""
-    return code_digest(*_CODE)
+    return code_digest(__name__)
 
 
 def build(folder: Path, workers: int = 1) -> None:

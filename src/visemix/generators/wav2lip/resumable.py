@@ -21,7 +21,6 @@ from visemix.run.atomic import atomic_path, sha256_bytes
 from visemix.run.provenance import code_digest
 from visemix.training import checkpoints
 
-CODE = ("generators.wav2lip", "generators.measures", "generators.speech_windows")
 log = logging.getLogger(__name__)
 
 
@@ -119,7 +118,7 @@ def decisive(config: Wav2LipConfig) -> dict:
 def identity_of(purpose: str, config: Wav2LipConfig, seed: int, device, digests: dict) -> str:
     """sha256 of all that decides the trained weights."""
     facts = [purpose, decisive(config), seed, torch.device(device).type, digests, torch.__version__]
-    return sha256_bytes(json.dumps([*facts, code_digest(*CODE)], sort_keys=True).encode())
+    return sha256_bytes(json.dumps([*facts, code_digest(__name__)], sort_keys=True).encode())
 
 
 def write_weights(

@@ -95,7 +95,7 @@ def train(
         "digests": {
             **digests,
             "weights": sha256_file(weights),
-            "code": code_digest(*resumable.CODE),
+            "code": code_digest(__name__),
         },
         "clips": len(data),
         "held_out_clips": len(held_out),

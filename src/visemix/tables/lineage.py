@@ -17,13 +17,17 @@ class Step(NamedTuple):
     writes: str
 
 
-def steps_of(cell: Cell, table: str, parameters: dict) -> list[Step]:
-    """The steps between the corpus' manifest and the table of a measured cell, first seed.
+def table_file(cell: Cell) -> Path:
+    """tables/<paper>/<table>.csv"""
+    return Path("tables") / f"{cell.id.rpartition('/')[0]}.csv"
 
-    table: file of the table. The clips a run learnt from are taken from its training.json.
+
+def steps_of(cell: Cell, parameters: dict, seeds: list[int]) -> list[Step]:
+    """The steps between the corpus' manifest and the table of a measured cell, for some seeds.
+
+    The clips a run learnt from are taken from the training.json of the first seed.
     """
-    corpus, seed = parameters["corpus"]["name"], parameters["seeds"][0]
-    record = read_record(cell.run, seed)
+    corpus = parameters["corpus"]["name"]
     manifest = f"data/manifests/{corpus}.parquet"
     crops = {name: f"data/crops/{corpus}-{name}/manifest.json" for name in ("val", cell.test_set)}
     steps = [Step("crops", (manifest,), crops["val"])]
@@ -34,7 +38,7 @@ def steps_of(cell: Cell, table: str, parameters: dict) -> list[Step]:
     else:
         steps += [Step("crops", (manifest,), crops[cell.test_set])]
     sources = []
-    for source in record["mixture"]["sources"]:
+    for source in read_training(cell.run, seeds[0])["mixture"]["sources"]:
         learnt = Path(source["folder"])
         sources.append(f"{learnt}/manifest.json")
         if source["role"] == "synthetic":
@@ -44,20 +48,34 @@ def steps_of(cell: Cell, table: str, parameters: dict) -> list[Step]:
             steps += [Step("crops", (manifest,), sources[-1])]
     mixture = str(mixture_file(cell.run, parameters))
     rule = "mixture_synthetic" if len(sources) > 1 else "mixture_real"
-    visemes = f"data/visemes/{parameters['visemes']['map']}.parquet"
-    weights = f"runs/{cell.run}/seed-{seed}/model.safetensors"
-    evaluation = evaluation_folder(cell.run, seed, corpus, cell.test_set)
+    visemes, test = f"data/visemes/{parameters['visemes']['map']}.parquet", crops[cell.test_set]
+    trained = [f"runs/{cell.run}/seed-{seed}/model.safetensors" for seed in seeds]
+    folders = [evaluation_folder(cell.run, seed, corpus, cell.test_set) for seed in seeds]
+    read = [f"{folder}/predictions.parquet" for folder in folders]
     return [
         *steps,
         Step("visemes", (manifest,), visemes),
         Step(rule, tuple(sources), mixture),
-        Step("train", (mixture, crops["val"], visemes), weights),
-        Step("evaluate", (weights, crops[cell.test_set]), f"{evaluation}/predictions.parquet"),
-        Step("table", (f"{evaluation}/predictions.parquet",), table),
+        *(Step("train", (mixture, crops["val"], visemes), weights) for weights in trained),
+        *(Step("evaluate", (w, test), p) for w, p in zip(trained, read, strict=True)),
+        Step("table", tuple(read), str(table_file(cell))),
     ]
 
 
-def read_record(run: str, seed: int) -> dict:
+def given_inputs(parameters: dict) -> list[Path]:
+    """What no rule makes: the corpus on disk, portraits, and files of the user's choice."""
+    paths = [parameters["visemes"]["pronunciations"], parameters["crops"]["detector_weights"]]
+    if parameters["corpus"]["name"] != "miniature":
+        paths += [parameters["corpus"]["root"]]
+    if not parameters["synthesis"]["rendered_portraits"]:
+        paths += [parameters["synthesis"]["portraits"]]
+    for program in parameters["external"].values():
+        paths += [program["repository"]]
+        paths += [program["python"]] if isinstance(program["python"], str) else []
+    return sorted({Path(path) for path in paths if path})
+
+
+def read_training(run: str, seed: int) -> dict:
     """training.json of one training."""
     return json.loads(Path(f"runs/{run}/seed-{seed}/training.json").read_text())
 
@@ -76,7 +94,7 @@ def digest_rows(cell: Cell, files: list[str], parameters: dict) -> list[dict]:
     """
     corpus, seed = parameters["corpus"]["name"], parameters["seeds"][0]
     training = f"runs/{cell.run}/seed-{seed}/training.json"
-    record = read_record(cell.run, seed)
+    record = read_training(cell.run, seed)
     metrics = evaluation_folder(cell.run, seed, corpus, cell.test_set) / "metrics.json"
     recorded = {
         f"{source['folder']}/manifest.json": (source["manifest_sha256"], training)
@@ -91,7 +109,7 @@ def digest_rows(cell: Cell, files: list[str], parameters: dict) -> list[dict]:
         (str(metrics.with_name("predictions.parquet")), "predictions_sha256"),
     ):
         recorded[file] = (evaluated.get(key), str(metrics))
-    made = Path("tables", *cell.id.split("/")[:2]).with_suffix(".json")
+    made = table_file(cell).with_suffix(".json")
     outputs = json.loads(made.read_text())["outputs"] if made.is_file() else {}
     recorded |= {file: (digest, str(made)) for file, digest in outputs.items()}
     mixture = mixture_file(cell.run, parameters)
