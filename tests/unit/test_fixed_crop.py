@@ -93,7 +93,7 @@ def test_synthetic_clips_go_the_same_way(tmp_path):
         def generate(self, model, portrait, sound, n_frames, seed):
             return portrait
 
-    job = Job("portrait", tmp_path, tmp_path, tmp_path, FIXED, 0.95)
+    job = Job("portrait", tmp_path, tmp_path, (tmp_path,), FIXED, 0.95)
     task = Task(
         "a", "ABOUT", "train/ABOUT_00001", "p", "p.png", "0", 0, str(media.relative_to(tmp_path)),
         29, "0", 0.4, 0.7, "portrait", "1",

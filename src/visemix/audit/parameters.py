@@ -9,7 +9,7 @@ from visemix.run.parameters import flatten
 # Where things lie, how they are called and how work is cut: no part of any result. What lies at
 # these places is checked by its digest.
 NOT_DECISIVE = (
-    "corpus.root", "crops.detector_weights", "visemes.pronunciations", "synthesis.portraits",
+    "corpus.root", "crops.detector_weights", "visemes.pronunciations",
     "training.checkpoint_seconds", "run.name", "run.changed",
 )  # fmt: skip
 
@@ -25,11 +25,21 @@ def decisive_parameters(cell: Cell, parameters: dict, run: dict) -> dict:
         sections.append("pose")
     chosen = {name: parameters[name] for name in sections}
     if run["synthetic"]:
-        chosen["synthesis"] = parameters["synthesis"]
+        chosen["synthesis"] = _synthesis(parameters["synthesis"])
         chosen["generators"] = _generator(parameters)
     found = flatten({"scale": parameters["scale"], "seeds": parameters["seeds"], **chosen})
     found |= flatten({"run": run})
     return plain({name: value for name, value in found.items() if name not in NOT_DECISIVE})
+
+
+def _synthesis(synthesis: dict) -> dict:
+    """Without the places of the portraits; older records name one source beside one place."""
+    sources = synthesis["portraits"]
+    if isinstance(sources, str):
+        sources = [{"source": synthesis["portrait_source"], "images_per_person": 1}]
+    kept = [{key: value for key, value in one.items() if key != "root"} for one in sources]
+    rest = {key: value for key, value in synthesis.items() if key != "portrait_source"}
+    return rest | {"portraits": kept}
 
 
 def _generator(parameters: dict) -> dict:

@@ -96,10 +96,30 @@ class Pose(Section):
     seed: Annotated[int, Field(ge=0)]
 
 
+class Portraits(Section):
+    """A source of portraits; see corpora.portrait_sources and generators.pairing."""
+
+    source: Literal["folder", "ffhq", "vggface", "vggface2", "celeba"]
+    root: Annotated[str, Field(min_length=1)]
+    images_per_person: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def people_are_known(self):
+        if self.images_per_person > 1 and self.source in ("folder", "ffhq"):
+            raise ValueError(
+                f"images_per_person is {self.images_per_person}, but in {self.source} every image "
+                "is another person; leave it out, it is for vggface, vggface2 and celeba"
+            )
+        return self
+
+
+def _portrait_sources(value):
+    return [{"source": "folder", "root": value}] if isinstance(value, str) else value
+
+
 class Synthesis(Section):
     generator: Literal[tuple(GENERATORS)]
-    portraits: str
-    portrait_source: Literal["folder", "ffhq", "vggface", "vggface2", "celeba"]
+    portraits: Annotated[list[Portraits], Field(min_length=1), BeforeValidator(_portrait_sources)]
     rendered_portraits: Annotated[int, Field(ge=0)]
     clips_per_portrait: PositiveInt
     clips: PositiveInt | None
@@ -109,12 +129,23 @@ class Synthesis(Section):
 
     @model_validator(mode="after")
     def rendered_portraits_are_a_folder(self):
-        if self.rendered_portraits and self.portrait_source != "folder":
+        sources = [one.source for one in self.portraits]
+        if self.rendered_portraits and sources != ["folder"]:
             raise ValueError(
-                f"synthesis.portrait_source is {self.portrait_source!r}, but "
-                f"{self.rendered_portraits} portraits are to be rendered; set "
-                "synthesis.rendered_portraits to 0, or portrait_source to folder"
+                f"synthesis.portraits are of {', '.join(sources)}, but {self.rendered_portraits} "
+                "portraits are to be rendered; set synthesis.rendered_portraits to 0, or "
+                "synthesis.portraits to a folder"
             )
+        return self
+
+    @model_validator(mode="after")
+    def corpora_are_named_once(self):
+        for source in {one.source for one in self.portraits} - {"folder"}:
+            if sum(one.source == source for one in self.portraits) > 1:
+                raise ValueError(
+                    f"synthesis.portraits names {source} twice, whose people would count twice; "
+                    "remove one of them"
+                )
         return self
 
 
@@ -365,7 +396,16 @@ class Parameters(Section):
 
     @model_validator(mode="after")
     def external_generator_is_installed(self):
-        external.settings_of(self.synthesis.generator, self.external)
+        for key, generators in (
+            ("synthesis.generator", [self.synthesis.generator]),
+            ("generators.compared", self.generators.compared),
+            ("beta.generators", self.beta.generators),
+        ):
+            for generator in generators:
+                try:
+                    external.settings_of(generator, self.external)
+                except ValueError as error:
+                    raise ValueError(f"{key} names {generator}, but {error}") from None
         return self
 
 
@@ -441,10 +481,16 @@ def _check_keys(block: dict, where: str, section: type[BaseModel] = Parameters) 
 def _unknown(path: str, key: str, known: list[str]) -> str:
     close = difflib.get_close_matches(key, known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    hint = _REPLACED.get(key, hint)
     return f"{path}: unknown key; {hint}"
 
 
-_BY_NAME = {"runs": RunChange, "external": External}  # sections with names of the user's choice
+# lists, and sections with names of the user's choice
+_BY_NAME = {"runs": RunChange, "external": External, "portraits": Portraits}
+_REPLACED = {
+    "portrait_source": "it is part of synthesis.portraits, "
+    "e.g. portraits: [{source: ffhq, root: data/ffhq}]"
+}
 
 
 def _explain(error: dict) -> str:
@@ -453,11 +499,11 @@ def _explain(error: dict) -> str:
         section = Parameters
         for part in error["loc"][:-1]:
             inner = section.model_fields[part].annotation if part in section.model_fields else None
-            section = inner if isinstance(inner, type) else _BY_NAME.get(error["loc"][0], section)
+            section = inner if isinstance(inner, type) else _BY_NAME.get(part, section)
         names = [field.alias or name for name, field in section.model_fields.items()]
         return _unknown(path, str(error["loc"][-1]), names)
     if error["type"] == "missing":
         return f"{path}: missing; add it to params.yaml"
     if error["type"] == "value_error":
-        return f"{path}: {error['ctx']['error']}"
+        return f"{path}: {error['ctx']['error']}" if path else str(error["ctx"]["error"])
     return f"{path}: {error['input']!r} is not allowed; {error['msg'].lower()}"
