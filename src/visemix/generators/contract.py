@@ -25,6 +25,7 @@ finds the phonemes of the word in the Utterance.
 """
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -274,10 +275,24 @@ def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]
     module, model = _model(job.generator, job.shared)
     try:
         root = job.portraits_roots[group[0].picture_source]
-        portrait = module.prepare(model, root / group[0].picture)
+        portrait = _prepare(job, module, model, root / group[0].picture)
     except GenerationError as error:
         return [(task, rejected(task, str(error))) for task in group]
     return [(task, generate_clip(job, task, module, model, portrait)) for task in group]
+
+
+def _prepare(job: Job, module: ModuleType, model, picture: Path):
+    """A portrait of the picture, or with the fixed crop of the picture as a frame of LRW."""
+    if job.crop_parameters.get("alignment") != "fixed":
+        return module.prepare(model, picture)
+    import cv2
+
+    from visemix.generators.pictures import face_detector, lrw_frame, read_picture
+
+    with tempfile.TemporaryDirectory() as folder:
+        framed = Path(folder) / f"{picture.stem}.png"
+        cv2.imwrite(str(framed), lrw_frame(read_picture(picture), face_detector())[..., ::-1])
+        return module.prepare(model, framed)
 
 
 def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> Generated:
@@ -312,14 +327,30 @@ def crop_checked(
     """Mouth crops of a generator's frames that pass all checks. Raises GenerationError, CropError.
 
     detector, parameters: as for faces.crops.crop_clip; sound (N,) int16 from the first frame on.
+    For the fixed crop, square frames that a program made larger than the picture it got are scaled
+    down to its size.
     """
     from visemix.faces.crops import crop_clip
 
+    if parameters.get("alignment") == "fixed":
+        frames = _at_fixed_size(frames)
     mouth = crop_clip(frames, detector, **parameters)
     check_crops(mouth.crops, mouth.quality, len(frames), min_face_share)
     check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
     check_stuck(mouth.crops, sound)
     return mouth
+
+
+def _at_fixed_size(frames: np.ndarray) -> np.ndarray:
+    import cv2
+
+    from visemix.faces.alignment import FIXED_FRAME
+
+    height, width = frames.shape[1:3]
+    if height != width or height <= FIXED_FRAME[0]:
+        return frames
+    size = FIXED_FRAME[::-1]
+    return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
 
 
 def _top_of_mouth(mouth: "MouthCrops") -> int:
