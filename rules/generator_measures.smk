@@ -31,6 +31,7 @@ rule evaluation_set:
         seconds=f"data/synthesis/{CORPUS}-{{generator}}-evaluation/seconds.csv",
         min_face_share=PARAMETERS["synthesis"]["min_face_share"],
         crops=PARAMETERS["crops"],
+        external=lambda wildcards: settings_of(wildcards.generator, PARAMETERS["external"]),
         clips=PARAMETERS["generators"]["evaluation_clips"],
         seed=PARAMETERS["generators"]["seed"],
         code=lambda wildcards: code_digest(

@@ -14,7 +14,6 @@ rule pairs:
         "logs/pairs/{generator}.tsv"
     params:
         portraits=PARAMETERS["synthesis"]["portraits"],
-        portrait_source=PARAMETERS["synthesis"]["portrait_source"],
         clips=PARAMETERS["synthesis"]["clips"],
         clips_per_portrait=PARAMETERS["synthesis"]["clips_per_portrait"],
         seed=PARAMETERS["synthesis"]["seed"],

@@ -16,6 +16,10 @@ if __name__ == "__main__":
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     seconds = Path(snakemake.params.seconds)
+    if snakemake.params.external:
+        from visemix.generators.external.program import configure
+
+        configure(snakemake.wildcards.generator, snakemake.params.external, seconds.parent)
     evaluation_set(
         snakemake.wildcards.generator,
         read_manifest(snakemake.input.manifest),

@@ -14,7 +14,6 @@ if __name__ == "__main__":
         seed=snakemake.params.seed,
         generator=snakemake.wildcards.generator,
         workers=snakemake.threads,
-        portrait_source=snakemake.params.portrait_source,
     )
     write_table(pairs, snakemake.output.pairs)
     write_table(excluded, snakemake.output.excluded)

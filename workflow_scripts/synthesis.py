@@ -26,7 +26,7 @@ if __name__ == "__main__":
         pd.read_parquet(snakemake.input.pairs),
         read_manifest(snakemake.input.manifest),
         media_root=snakemake.params.root,
-        portraits_root=snakemake.params.portraits,
+        portraits=snakemake.params.portraits,
         folder=snakemake.params.crop_set,
         records_path=folder / "records.parquet",
         parameters=snakemake.params.crops,

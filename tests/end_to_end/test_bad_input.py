@@ -77,11 +77,16 @@ def test_every_broken_clip_has_a_reason_and_the_rest_is_there(corpus, tmp_path):
     assert (records[records.label != "PEOPLE"].status == "accepted").all()
 
 
-def test_an_unknown_word_is_named(corpus, tmp_path):
-    arguments = [TARGETS[0], *config(corpus, corpus / "portraits", "[ABOUT, FAMILY]")]
+def test_some_of_the_words_are_a_corpus_and_a_word_without_clips_is_named(corpus, tmp_path):
+    manifest = "data/manifests/lrw.parquet"
+    arguments = [manifest, *config(corpus, corpus / "portraits", "[ABOUT, FAMILY, PEOPEL]")]
     done = snakemake(tmp_path, *arguments, check=False)
     assert done.returncode
-    assert "PEOPLE" in done.stdout + done.stderr
+    assert "the word PEOPEL (did you mean PEOPLE?)" in done.stdout + done.stderr
+    snakemake(tmp_path, manifest, *config(corpus, corpus / "portraits", "[ABOUT, FAMILY]"))
+    assert set(pd.read_parquet(tmp_path / manifest)["label"]) == {"ABOUT", "FAMILY"}
+    log = (tmp_path / "logs/manifest.log").read_text()
+    assert "9 clips are left out, those of 1 of the 3 words there" in log
 
 
 def test_a_missing_corpus_says_where_it_was_looked_for(tmp_path):

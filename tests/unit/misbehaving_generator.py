@@ -144,6 +144,12 @@ def before_the_output(how, samples):
     still = np.flatnonzero(samples) if how == "crash-on-zeros" else np.arange(2)
     if np.diff(still, prepend=-1, append=len(samples) if how == "crash-on-zeros" else 2).max() > 99:
         raise ValueError("Mel contains nan!")
+    if how.startswith("first-fails:"):
+        try:
+            os.close(os.open(how.partition(":")[2], os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        raise MemoryError("CUDA out of memory")
     if how == "crash-if-loud" and np.abs(samples).max() > 20_000:
         raise MemoryError("too loud")
 

@@ -403,6 +403,13 @@ def test_the_generator_of_a_run_must_be_set_up():
     chosen = {"synthesis": {"generator": "external-wav2lip-gan"}}
     with pytest.raises(ParameterError, match=r"external.wav2lip-gan is missing; give it repo"):
         resolve_parameters(changed(overrides=chosen))
+    for key, section, name in (
+        ("generators.compared", "generators", "compared"), ("beta.generators", "beta", "generators")
+    ):  # fmt: skip
+        asked = {section: {name: ["portrait", "external-talklip"]}}
+        wrong = f"^{key} names external-talklip, but external.talklip is missing; give it repo"
+        with pytest.raises(ParameterError, match=wrong):
+            resolve_parameters(changed(overrides=asked))
     given = {"wav2lip-gan": {"repository": "a", "python": ["podman", "run", "x", "python"]}}
     parameters = resolve_parameters(changed(external=given, overrides=chosen))
     found = settings_of("external-wav2lip-gan", parameters["external"])

@@ -1,5 +1,8 @@
 """The fixed crop of LRW: one square of every frame, with no detector at all."""
 
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,9 +13,17 @@ from visemix.clips.shards import open_crops, read_rejects
 from visemix.corpora import lrw
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
+from visemix.faces.alignment import FIXED_EYE_TO_MOUTH, align, cut
 from visemix.faces.crops import CropError, crop_clip, crop_set
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.contract import Job, Task, generate_clip
+from visemix.generators import contract
+from visemix.generators.contract import Job, Task, Utterance, generate_clip, generator_module
+from visemix.generators.crop_space import FEATHER, paste, prepare_crop
+from visemix.generators.lam.model import Lam, LamConfig
+from visemix.generators.lam.weights import load_weights, write_weights
+from visemix.generators.paired_clips import PairedClips
+from visemix.generators.pictures import find_face, read_picture
+from visemix.generators.wav2lip import measures
 from visemix.media import read_clip, read_video, write_clip
 from visemix.run.atomic import sha256_file
 
@@ -93,7 +104,7 @@ def test_synthetic_clips_go_the_same_way(tmp_path):
         def generate(self, model, portrait, sound, n_frames, seed):
             return portrait
 
-    job = Job("portrait", tmp_path, tmp_path, tmp_path, FIXED, 0.95)
+    job = Job("portrait", tmp_path, tmp_path, (tmp_path,), FIXED, 0.95)
     task = Task(
         "a", "ABOUT", "train/ABOUT_00001", "p", "p.png", "0", 0, str(media.relative_to(tmp_path)),
         29, "0", 0.4, 0.7, "portrait", "1",
@@ -103,6 +114,106 @@ def test_synthetic_clips_go_the_same_way(tmp_path):
     np.testing.assert_array_equal(made.crops, crop_clip(frames, None, alignment="fixed").crops)
     small = generate_clip(job, task, Generator(), None, frames[:, ::2, ::2].copy())
     assert small.record.status == "rejected" and "128x128" in small.record.reason
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Frames as LRW has them and a larger picture, which are no frame of LRW's size."""
+    root = tmp_path_factory.mktemp("pictures")
+    make_corpus(root, ["about"], {"train": 1}, portraits=1, seed=3)
+    frame = cv2.imread(str(root / "portraits" / "portrait-0000.png"))
+    padded = cv2.copyMakeBorder(frame, 90, 10, 20, 160, cv2.BORDER_REPLICATE)
+    cv2.imwrite(str(root / "large.png"), cv2.resize(padded, None, fx=1.5, fy=1.5))
+    cv2.imwrite(str(root / "small.png"), cv2.resize(frame[30:250, 20:236], None, fx=0.8, fy=0.8))
+    return root
+
+
+def drawn(first: np.ndarray) -> np.ndarray:
+    """Crops (29, 96, 96) of a mouth that a generator may have drawn into a crop (96, 96)."""
+    clip = np.repeat(first[None], 29, 0)
+    light = np.random.default_rng(0).permutation(np.linspace(0.4, 1, 29))[:, None, None]
+    clip[:, 40:56, 30:66] = clip[:, 40:56, 30:66] * light
+    return clip
+
+
+def speaking(name: str, monkeypatch, alignment="fixed"):
+    """The module of a trained generator, and its model with `drawn` for a network."""
+    module = generator_module(name)
+    detector, facts = RetinaFace(threads=1), {"eye_to_mouth": 64.0, "alignment": alignment}
+    made = SimpleNamespace(**facts, make=lambda first, *_: drawn(first[0])[None])
+    if name == "lam":
+        return module, module.Model(made, detector)
+    if name == "wav2lip":
+        monkeypatch.setattr(measures, "speak", lambda _, crop, *__: drawn(crop))
+        return module, module.Model(None, detector, **facts)
+    made.mesh = made
+    return module, module.Model(made, detector)
+
+
+TRAINED = ["lam", "wav2lip", "aniportrait-small"]
+SAID = Utterance(np.full(18560, 900, np.int16), "ABOUT", 0.4, 0.7)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("picture", ["portraits/portrait-0000.png", "large.png", "small.png"])
+def test_a_generator_that_draws_crops_is_cut_where_it_drew(name, picture, pictures, monkeypatch):
+    """At 64 px from eyes to mouth its frames were 285 to 339 px wide, and all were rejected."""
+    module, model = speaking(name, monkeypatch)
+    portrait = module.prepare(model, pictures / picture)
+    frames = module.generate(model, portrait, SAID, 29, 0)
+    crops = crop_clip(frames, None, alignment="fixed").crops
+    inner = np.s_[:, FEATHER:-FEATHER, FEATHER:-FEATHER]
+    difference = crops[inner].astype(int) - drawn(portrait.crop)[inner]
+    assert np.abs(difference).mean() < 1
+    # the mouth lies where real frames have it, with its own distance from the eyes
+    points = RetinaFace().detect(portrait.image[None])[0][0].landmarks
+    assert np.linalg.norm(points[3:].mean(0) - points[:2].mean(0)) == pytest.approx(56, abs=8)
+    assert np.abs(points[3:].mean(0) - [127, 163]).max() < 25
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_with_retinaface_nothing_is_other_than_it_was(name, pictures, monkeypatch):
+    module, model = speaking(name, monkeypatch, "retinaface")
+    picture = pictures / "portraits/portrait-0000.png"
+    portrait = module.prepare(model, picture)
+    assert portrait.image.shape[0] > 256  # enlarged to what a crop shows
+    points = find_face(portrait.image, model.detector).landmarks[None]
+    alignment = align(points, 96, 64.0)
+    np.testing.assert_array_equal(portrait.matrix, alignment.matrices[0])
+    np.testing.assert_array_equal(portrait.crop, cut(portrait.image[None], alignment)[0])
+
+
+@pytest.mark.parametrize("side", [256, 512])
+def test_other_generators_get_a_frame_of_lrw_and_may_enlarge_it(side, pictures, monkeypatch):
+    def generate(model, portrait, said, n_frames, seed):
+        assert portrait.shape == (256, 256, 3)
+        frames = paste(prepare_crop(portrait, None, 64.0, "fixed"), drawn(crop_of(portrait)))
+        return np.stack([cv2.resize(f, (side, side)) for f in frames])
+
+    def crop_of(portrait):
+        return crop_clip(portrait[None], None, alignment="fixed").crops[0]
+
+    module = SimpleNamespace(prepare=lambda _, path: read_picture(path), generate=generate)
+    monkeypatch.setattr(contract, "_model", lambda *_: (module, None))
+    media = next((pictures / "lipread_mp4").rglob("*.mp4")).relative_to(pictures)
+    job = Job("portrait", pictures, pictures, (pictures,), FIXED, 0.95)
+    task = Task(
+        "a", "ABOUT", "train/ABOUT_00001", "p", "large.png", "0", 0, str(media), 29, "0", 0.4,
+        0.7, "portrait", "1",
+    )  # fmt: skip
+    ((_, made),) = contract._generate_group(job, [task])
+    assert made.record.status == "accepted", made.record
+
+
+def test_trained_generators_know_how_their_crops_were_cut(tmp_path):
+    for alignment, distance in (("retinaface", 80.0), ("fixed", FIXED_EYE_TO_MOUTH)):
+        manifest = {"parameters": {"alignment": alignment, "eye_to_mouth": 80}}
+        pairs = PairedClips(SimpleNamespace(manifest=manifest), None, None, {})
+        assert (pairs.alignment, pairs.eye_to_mouth) == (alignment, distance)
+        network = Lam(LamConfig(channels=(4,), discriminator_channels=2, speech_channels=4))
+        write_weights(tmp_path / "weights.safetensors", network, distance, alignment)
+        again = load_weights(tmp_path)
+        assert (again.alignment, again.eye_to_mouth) == (alignment, distance)
 
 
 def test_real_words_show_the_mouth(real_clips, tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -99,7 +100,7 @@ def synthesise(corpus: Corpus, folder: Path, records: Path, **options) -> None:
     synthesise_set(
         options.pop("generator", "portrait"),
         media_root=corpus.root,
-        portraits_root=corpus.portraits,
+        portraits=corpus.portraits,
         folder=folder,
         records_path=records,
         **options,
@@ -364,3 +365,24 @@ def test_a_trained_generator_needs_its_weights_and_they_are_recorded(corpus, tmp
     assert sorted(p.name for p in (tmp_path / "set").iterdir()) == [
         "lag.json", "records.parquet", "seconds.csv",
     ]  # fmt: skip
+
+
+def test_a_picture_lies_under_the_root_of_its_source(tmp_path, monkeypatch):
+    asked = []
+
+    def prepare(model, picture):
+        asked.append(picture)
+        raise GenerationError("no face found in the picture")
+
+    monkeypatch.setattr(contract, "_model", lambda *_: (SimpleNamespace(prepare=prepare), None))
+    roots = (tmp_path / "ffhq", tmp_path / "vggface")
+    job = contract.Job("portrait", tmp_path, tmp_path, roots, {}, 0.95)
+    task = contract.Task(
+        "a", "ABOUT", "train/ABOUT_00001", "p", "p.png", "0", 0, "a.mp4", 29, "0", 0.4, 0.7,
+        "portrait", "1",
+    )  # fmt: skip
+    for number in (0, 1):
+        one = dataclasses.replace(task, picture_source=number)
+        ((_, made),) = contract._generate_group(job, [one])
+        assert made.record.status == "rejected" and made.record.reason.startswith("no face")
+    assert asked == [root / "p.png" for root in roots]

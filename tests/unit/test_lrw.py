@@ -142,11 +142,21 @@ def test_unknown_split_and_foreign_names_are_rejected(corpus):
 
 def test_words_asked_for(corpus):
     assert len(lrw.scan(corpus, words=["PEOPLE", "ABOUT"])) == 6
-    with pytest.raises(FileNotFoundError, match="the word CHOICE"):
+    with pytest.raises(FileNotFoundError, match=r"the word CHOICE; correct corpus\.words"):
         lrw.scan(corpus, words=["ABOUT", "PEOPLE", "CHOICE"])
-    with pytest.raises(ValueError, match="the word PEOPLE is not in the list"):
-        lrw.scan(corpus, words=["ABOUT"])
-    assert set(lrw.scan(corpus, words=["ABOUT"], other_words="ignore")["label"]) == {"ABOUT"}
+    wrong = r"the word Peopel \(did you mean PEOPLE\?\), about \(did you mean ABOUT\?\); .*2 words"
+    with pytest.raises(FileNotFoundError, match=wrong):
+        lrw.scan(corpus, words=["about", "Peopel"])
+
+
+def test_clips_of_other_words_are_left_out_and_counted(corpus, caplog):
+    """A part of a corpus is no error, and no rejected clips: they would count as wrong."""
+    manifest = lrw.scan(corpus, words=["ABOUT"])
+    assert manifest["label"].tolist() == ["ABOUT"] * 3 and set(manifest["status"]) == {"ok"}
+    assert "3 clips are left out, those of 1 of the 2 words there;" in caplog.text
+    caplog.clear()
+    lrw.scan(corpus)
+    assert "left out" not in caplog.text
 
 
 def test_missing_folders_say_what_to_do(tmp_path):

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -259,9 +260,17 @@ def all_have_faces(monkeypatch):
     monkeypatch.setattr(pairing, "_look", look)
 
 
+def of(images_per_person=1, **roots):
+    """Sources of portraits as params.yaml gives them."""
+    return [
+        {"source": source, "root": str(root), "images_per_person": images_per_person}
+        for source, root in roots.items()
+    ]
+
+
 def test_pairing_takes_one_picture_a_person(vggface2, all_have_faces):
     def pairs(seed):
-        return make_pairs(make_manifest(), vggface2, seed=seed, portrait_source="vggface2")[0]
+        return make_pairs(make_manifest(), of(vggface2=vggface2), seed=seed)[0]
 
     one = pairs(0)
     assert set(one["portrait"]) == {f"vggface2-n00000{i}" for i in (2, 3, 4)}  # none of test
@@ -281,7 +290,7 @@ def test_pairing_leaves_out_test_people_unknown_people_and_bad_pictures(celeba, 
         file.write("000007.jpg 13\n")  # a person in two splits
     for number in (7, 8):
         draw(celeba / f"Img/img_align_celeba/{number:06d}.jpg")
-    pairs, excluded = make_pairs(make_manifest(), celeba, portrait_source="celeba")
+    pairs, excluded = make_pairs(make_manifest(), of(celeba=celeba))
     assert set(pairs["portrait"]) == {"celeba-11"}
     assert excluded["portrait"].tolist() == ["celeba-12"]
     assert "none of 1 pictures can be used" in excluded["reason"].item()
@@ -292,32 +301,101 @@ def test_pairing_takes_another_picture_of_a_person(vggface2, all_have_faces):
     for number in (1, 3):
         (vggface2 / f"train/n000002/{number:04d}_01.jpg").write_bytes(b"")
     for seed in range(5):
-        pairs, excluded = make_pairs(
-            make_manifest(), vggface2, seed=seed, portrait_source="vggface2"
-        )
+        pairs, excluded = make_pairs(make_manifest(), of(vggface2=vggface2), seed=seed)
         assert "train/n000002/0002_01.jpg" in set(pairs["picture"]) and excluded.empty
 
 
 def test_pairing_without_anybody_known(tmp_path, all_have_faces):
     draw(tmp_path / "test/n000001/0001_01.jpg")
     with pytest.raises(PairingError, match="none of 1 pictures shows a known person"):
-        make_pairs(make_manifest(), tmp_path, portrait_source="vggface2")
+        make_pairs(make_manifest(), of(vggface2=tmp_path))
 
 
 def test_pairing_of_pictures_without_faces(ffhq):
     with pytest.raises(PairingError, match="1 clips asked, but 0 portraits"):
-        make_pairs(make_manifest(), ffhq, clips=1, portrait_source="ffhq")
+        make_pairs(make_manifest(), of(ffhq=ffhq), clips=1)
     assert len(list_portraits(ffhq, "ffhq")) == 4
 
 
-def test_rendered_portraits_need_a_folder():
+def test_several_pictures_of_a_person_stay_one_identity(vggface2, all_have_faces):
+    (vggface2 / "train/n000002/0001_01.jpg").write_bytes(b"")  # another takes its place
+    pairs, excluded = make_pairs(make_manifest(), of(2, vggface2=vggface2), clips_per_portrait=3)
+    assert pairs.groupby("portrait")["picture"].nunique().to_dict() == {
+        f"vggface2-n00000{i}": 2 for i in (2, 3, 4)
+    }
+    assert pairs.groupby("picture")["source"].nunique().tolist() == [3] * 6
+    assert pairs["clip_id"].is_unique and excluded.empty
+    assert "train/n000002/0001_01.jpg" not in set(pairs["picture"])
+    assert not pairs["picture"].str.startswith("test/").any()
+    # the clips of a picture lie together, so that it is prepared once
+    assert (pairs["picture"] != pairs["picture"].shift()).sum() == 6
+
+
+def test_sources_together_give_what_one_of_them_cannot(ffhq, vggface2, tmp_path, all_have_faces):
+    """As FFHQ and VGGFace must for LipGen's 400,000 clips, which FFHQ alone cannot."""
+    own = tmp_path / "own"
+    draw(own / "n000002.png")
+    draw(ffhq / "images1024x1024/broken.png").write_bytes(b"")
+    with pytest.raises(PairingError, match=r"40 clips asked, but ffhq .*: 4 people, 4 portr.* 20 "):
+        make_pairs(make_manifest(), of(ffhq=ffhq), clips=40)
+    sources = [*of(ffhq=ffhq), *of(2, vggface2=vggface2), *of(folder=own)]
+    pairs, _ = make_pairs(make_manifest(), sources, clips=55)
+    assert pairs["clip_id"].is_unique and len(pairs) == 55
+    assert set(pairs["portrait"]) == {
+        "ffhq-00000", "ffhq-00001", "ffhq-59999", "ffhq-60000", "n000002",
+        "vggface2-n000002", "vggface2-n000003", "vggface2-n000004",
+    }  # fmt: skip
+    for row in pairs.itertuples():
+        assert (Path(sources[row.picture_source]["root"]) / row.picture).is_file()
+
+
+def test_too_few_portraits_are_said_before_a_picture_is_opened(vggface2, monkeypatch):
+    monkeypatch.setattr(pairing, "_look", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(pairing, "look_at", lambda *_: pytest.fail("opened"))
+    wrong = r"31 clips asked, but vggface2 .*: 3 people, 6 portraits give at most 30 \(5 each\); "
+    with pytest.raises(PairingError, match=wrong + "add a source .*images_per_person, or lower"):
+        make_pairs(make_manifest(), of(2, vggface2=vggface2), clips=31)
+
+
+def test_portraits_of_one_name_are_refused(tmp_path, all_have_faces):
+    draw(tmp_path / "a/face.png")
+    draw(tmp_path / "b/face.jpg")
+    with pytest.raises(PairingError, match=r"a, .*b: 2 portraits are named face"):
+        make_pairs(make_manifest(), [*of(folder=tmp_path / "a"), *of(folder=tmp_path / "b")])
+
+
+def resolved(**synthesis):
     import yaml
     from tests.conftest import REPOSITORY
 
     config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    assert resolve_parameters(config)["synthesis"]["portrait_source"] == "folder"
-    config["overrides"] = {"synthesis": {"portrait_source": "ffhq"}}
+    config["overrides"] = {"synthesis": synthesis}
+    return resolve_parameters(config)["synthesis"]["portraits"]
+
+
+def test_portraits_are_a_folder_or_sources():
+    assert resolved(portraits="faces") == of(folder="faces")
+    two = [{"source": "ffhq", "root": "f"},
+           {"source": "vggface", "root": "v", "images_per_person": 4}]  # fmt: skip
+    assert resolved(rendered_portraits=0, portraits=two) == [*of(ffhq="f"), *of(4, vggface="v")]
+    for portraits, message in (
+        ([two[0], two[0]], "names ffhq twice"),
+        ([two[0] | {"images_per_person": 2}], "in ffhq every image is another person"),
+        ([two[1] | {"images_per_person": 0}], r"portraits\.0\.images_per_person: 0 is not allowed"),
+        ([two[1] | {"images_per_face": 4}], "face: unknown key; did you mean 'images_per_person'"),
+        ([{"source": "ffhq"}], r"portraits\.0\.root: missing"),
+        ([two[0] | {"source": "lfw"}], "source: 'lfw' is not allowed"),
+        ([], r"portraits: \[\] is not allowed"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            resolved(rendered_portraits=0, portraits=portraits)
+
+
+def test_the_key_before_names_the_one_now():
+    with pytest.raises(ParameterError, match=r"portrait_source: .*portraits: \[\{source: ffhq"):
+        resolved(portrait_source="ffhq")
+
+
+def test_rendered_portraits_need_a_folder():
     with pytest.raises(ParameterError, match="rendered_portraits to 0"):
-        resolve_parameters(config)
-    config["overrides"]["synthesis"]["rendered_portraits"] = 0
-    assert resolve_parameters(config)["synthesis"]["portrait_source"] == "ffhq"
+        resolved(portraits=[{"source": "ffhq", "root": "f"}])

@@ -108,7 +108,7 @@ def test_the_generator_gets_better_than_it_began(finished):
 
 def test_louder_is_wider(finished):
     """What the toy corpus teaches: the darker the middle, the wider the mouth."""
-    generator, _ = load_generator(finished[0])
+    generator, *_ = load_generator(finished[0])
     strangers = talkers(8, seed=3)
     shut = speak(generator, strangers.crops([0])[0, 0], np.full(29 * 640, 1, np.int16), 29)
     noise = np.random.default_rng(0).normal(0, 4500, 29 * 640).astype(np.int16)
@@ -118,7 +118,7 @@ def test_louder_is_wider(finished):
 
 def test_identity_comes_from_the_reference(finished):
     """The same sound on several stills: each result is most like the still that it was made of."""
-    generator, _ = load_generator(finished[0])
+    generator, *_ = load_generator(finished[0])
     strangers = talkers(8, seed=4)
     order = np.argsort(strangers.skin)[[0, 3, 7]]  # dark, middle, light
     stills = strangers.crops(order)[:, 0]
@@ -142,8 +142,8 @@ def test_the_folder_tells_everything(reference):
     rows = history_of(folder)
     assert [row["step"] for row in rows] == ["2", "4", "6"]
     assert set(rows[0]) == {"step", "l1", "sync", "held_out_l1", "held_out_sync", "sync_weight"}
-    _, eye_to_mouth = load_generator(folder)
-    assert eye_to_mouth == 64.0
+    _, eye_to_mouth, alignment = load_generator(folder)
+    assert eye_to_mouth == 64.0 and alignment == "retinaface"
 
 
 def test_the_expert_takes_part_once_the_generator_is_good_enough(reference, tmp_path):

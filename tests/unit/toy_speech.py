@@ -21,7 +21,7 @@ class ToySpeech:
         self._sounds = noise.reshape(clips, -1).clip(-32768, 32767).astype(np.int16)
         self.clip_ids = [f"toy/{number:05d}" for number in range(clips)]
         self.labels, self.speakers = ["ABOUT"] * clips, self.clip_ids
-        self.eye_to_mouth = 64.0
+        self.eye_to_mouth, self.alignment = 64.0, "retinaface"
         content = hashlib.sha256(self._crops.tobytes() + self._sounds.tobytes())
         self.digests = {"crops_manifest": content.hexdigest()}
 

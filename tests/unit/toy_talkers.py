@@ -13,7 +13,7 @@ FRAMES = 20
 class ToyTalkers:
     """What generators.paired_clips.PairedClips offers, made in memory."""
 
-    eye_to_mouth = 64.0
+    eye_to_mouth, alignment = 64.0, "retinaface"
 
     def __init__(self, clips: int, seed: int = 0, frames: int = FRAMES):
         rng = np.random.default_rng([seed, clips])

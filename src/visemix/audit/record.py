@@ -45,7 +45,7 @@ NOWHERE: Recorded = (None, "")
 # Where things lie, how they are called and how work is cut: no part of any result. What lies at
 # these places is checked by its digest.
 NOT_DECISIVE = (
-    "corpus.root", "crops.detector_weights", "visemes.pronunciations", "synthesis.portraits",
+    "corpus.root", "crops.detector_weights", "visemes.pronunciations",
     "training.checkpoint_seconds", "run.name", "run.changed",
 )  # fmt: skip
 
@@ -135,11 +135,21 @@ def decisive_parameters(cell: Cell, parameters: dict, run: dict) -> dict:
     if not run["synthetic"]:  # equal updates and equal epochs of the real clips are the same
         chosen["training"] = {k: v for k, v in parameters["training"].items() if k != "equal"}
     else:
-        chosen["synthesis"] = parameters["synthesis"]
+        chosen["synthesis"] = _synthesis(parameters["synthesis"])
         chosen["generators"] = _generator(parameters)
     found = flatten({"scale": parameters["scale"], "seeds": parameters["seeds"], **chosen})
     found |= flatten({"run": run})
     return plain({name: value for name, value in found.items() if name not in NOT_DECISIVE})
+
+
+def _synthesis(synthesis: dict) -> dict:
+    """Without the places of the portraits; older records name one source beside one place."""
+    sources = synthesis["portraits"]
+    if isinstance(sources, str):
+        sources = [{"source": synthesis["portrait_source"], "images_per_person": 1}]
+    kept = [{key: value for key, value in one.items() if key != "root"} for one in sources]
+    rest = {key: value for key, value in synthesis.items() if key != "portrait_source"}
+    return rest | {"portraits": kept}
 
 
 def _generator(parameters: dict) -> dict:

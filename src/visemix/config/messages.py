@@ -8,6 +8,12 @@ from pydantic.fields import FieldInfo
 
 from visemix.config.section import Section
 
+# keys of former versions, and what has taken their place
+REPLACED = {
+    "portrait_source": "it is part of synthesis.portraits, e.g. portraits: [{source: ffhq, root: "
+    "data/ffhq}]",
+}
+
 
 class ParameterError(ValueError):
     """The parameters are wrong; the message lists every problem as key, value and remedy."""
@@ -59,7 +65,7 @@ def unknown(path: str, key: str, known: list[str]) -> str:
     """The message on a key that there is not, with the nearest one."""
     close = difflib.get_close_matches(key, known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-    return f"{path}: unknown key; {hint}"
+    return f"{path}: unknown key; {REPLACED.get(key, hint)}"
 
 
 def explain(error: dict, root: type[Section], layers: dict[str, dict]) -> str:

@@ -63,7 +63,16 @@ class Parameters(Section):
 
     @model_validator(mode="after")
     def external_generator_is_installed(self):
-        settings_of(self.synthesis.generator, self.external)
+        for key, generators in (
+            ("synthesis.generator", [self.synthesis.generator]),
+            ("generators.compared", self.generators.compared),
+            ("beta.generators", self.beta.generators),
+        ):
+            for generator in generators:
+                try:
+                    settings_of(generator, self.external)
+                except ValueError as error:
+                    raise ValueError(f"{key} names {generator}, but {error}") from None
         return self
 
 

@@ -7,6 +7,8 @@ Expected: 500 words, 488,766 clips for training, 25,000 for validation, 25,000 f
 """
 
 import csv
+import difflib
+import logging
 import math
 import os
 import re
@@ -32,7 +34,9 @@ SOURCE = Source(
 )
 FRAMES = 29
 FPS = 25.0
+NAMED = 12  # words that a message lists at most
 _DURATION = re.compile(r"^\s*Duration:\s*(\S+)\s*seconds?\s*$", re.MULTILINE | re.IGNORECASE)
+log = logging.getLogger(__name__)
 
 
 def scan(
@@ -40,18 +44,16 @@ def scan(
     corpus: str = "lrw",
     words: Sequence[str] | None = None,
     workers: int = 1,
-    other_words: str = "error",
 ) -> pd.DataFrame:
     """Manifest of the corpus under `root`, sorted by clip_id ("<split>/<WORD>_00001").
 
-    `words` are the word folders that must be there (None: all that are); `other_words` says what
-    a folder of any other word does: "error", or "ignore" to use a part of a larger corpus.
+    `words` are the word folders to read (None: all that are there); those of other words are left
+    out, and the log says how many clips they hold.
     Headers are read and packets counted, but no frame is decoded. What is wrong with a clip makes
     it a rejected row with a reason. Speakers come from `root/speakers.csv` (clip_id,speaker)
     where there is one.
 
-    Raises FileNotFoundError for a missing folder or word, ValueError for an unexpected word or a
-    broken speakers.csv.
+    Raises FileNotFoundError for a missing folder or word, ValueError for a broken speakers.csv.
     """
     root = Path(root)
     top = root / "lipread_mp4"
@@ -60,7 +62,7 @@ def scan(
             f"{top}: no such folder; set the corpus root to the folder that holds lipread_mp4"
         )
     found = sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith("."))
-    words = _choose_words(top, found, words, other_words)
+    words = _choose_words(top, found, words)
     folders = [
         (word, split.name)
         for word in words
@@ -84,23 +86,24 @@ def word_times(duration: float) -> tuple[float, float]:
     return middle - duration / 2, middle + duration / 2
 
 
-def _choose_words(top: Path, found: list[str], words, other_words: str) -> list[str]:
-    if other_words not in ("error", "ignore"):
-        raise ValueError(f"other_words is {other_words!r}; give 'error' or 'ignore'")
+def _choose_words(top: Path, found: list[str], words: Sequence[str] | None) -> list[str]:
     if words is None:
         return found
-    absent = sorted(set(words) - set(found))
-    if absent:
+    if absent := sorted(set(words) - set(found)):
+        near = {word: difflib.get_close_matches(word.upper(), found, 1) for word in absent}
+        named = [f"{word} (did you mean {n[0]}?)" if n else word for word, n in near.items()]
+        there = ", ".join(found[:NAMED]) + (", ..." if len(found) > NAMED else "")
         raise FileNotFoundError(
-            f"{top}: no folder for the word {', '.join(absent)}; correct the list of words "
-            "(folders are upper case) or add the clips"
+            f"{top}: no folder for the word {', '.join(named)}; correct corpus.words or add the "
+            f"clips; {len(found)} words are there: {there or 'none'}"
         )
     others = sorted(set(found) - set(words))
-    if others and other_words == "error":
-        raise ValueError(
-            f"{top}: the word {', '.join(others)} is not in the list of words; add it, remove "
-            "its folder, or pass other_words='ignore'"
-        )
+    if others:
+        clips = sum(1 for word in others for _ in (top / word).glob("*/[!.]*.mp4"))
+        log.warning(
+            "%s: %d clips are left out, those of %d of the %d words there; corpus.words names %d",
+            top, clips, len(others), len(found), len(set(words)),
+        )  # fmt: skip
     return sorted(set(words))
 
 

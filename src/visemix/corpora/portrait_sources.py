@@ -26,6 +26,7 @@ folder     any folder of pictures, in folders of any depth, of people who are no
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,13 @@ class Portrait:
     identity: str = ""
     split: str = ""
     complaint: str = ""  # why it cannot be used, where the folders tell already
+
+
+def as_sources(portraits: str | os.PathLike | Sequence[dict]) -> list[dict]:
+    """Sources of portraits {source, root, images_per_person}; a path is a folder of pictures."""
+    if isinstance(portraits, str | os.PathLike):
+        return [{"source": "folder", "root": portraits, "images_per_person": 1}]
+    return list(portraits)
 
 
 def list_portraits(root: str | os.PathLike, corpus: str) -> list[Portrait]:

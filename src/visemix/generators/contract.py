@@ -25,12 +25,14 @@ finds the phonemes of the word in the Utterance.
 """
 
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from importlib import import_module
 from itertools import groupby
+from operator import attrgetter
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +42,7 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
+from visemix.corpora.portrait_sources import as_sources
 from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
 from visemix.generators.checks import (
     GenerationError,
@@ -117,7 +120,7 @@ def synthesise_set(
     pairs: pd.DataFrame,
     manifest: pd.DataFrame,
     media_root: str | PathLike,
-    portraits_root: str | PathLike,
+    portraits: str | PathLike | Sequence[dict],
     folder: str | PathLike,
     records_path: str | PathLike,
     parameters: dict | None = None,
@@ -130,7 +133,8 @@ def synthesise_set(
 ) -> None:
     """Generate the clips of `pairs` (see pairing) into a crop set at `folder`, and their records.
 
-    parameters: as those of faces.crops.crop_set. `trained_folder` holds the weights of a trained
+    portraits: what the pairs were made from (see make_pairs). parameters: as those of
+    faces.crops.crop_set. `trained_folder` holds the weights of a trained
     generator; `pronunciations` the phonemes of each label for a text-driven one. The crop set's
     index carries the source clip's label and word times, and the portrait as speaker. Equal input
     gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
@@ -149,14 +153,13 @@ def synthesise_set(
     parameters, detector = split_parameters(parameters or {})
     detector = detector if parameters["alignment"] == "retinaface" else None
     check_pairs(pairs, manifest)
-    media_root, portraits_root = Path(media_root), Path(portraits_root)
-    for path in (media_root, portraits_root):
+    media_root = Path(media_root)
+    roots = tuple(Path(source["root"]) for source in as_sources(portraits))
+    for path in (media_root, *roots):
         if not path.is_dir():
             raise FileNotFoundError(f"{path}: no such folder; check the path")
     module, shared = generator_module(generator), Path(records_path).parent
-    shared.mkdir(parents=True, exist_ok=True)
-    for litter in shared.glob(f"{WORKING}*"):  # of a run that was killed
-        shutil.rmtree(litter)
+    make_folder(shared)
     plan = _plan(pairs, manifest).assign(generator=generator, version=module.version())
     if generator in TRAINED:
         plan["weights_sha256"] = weights_sha256(generator, trained_folder)
@@ -166,11 +169,12 @@ def synthesise_set(
         known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
         plan["phonemes"] = plan["label"].map(known).fillna("")
     loaded = Path(trained_folder) if generator in TRAINED else shared
-    job = Job(generator, loaded, media_root, portraits_root, parameters, min_face_share, detector)
+    job = Job(generator, loaded, media_root, roots, parameters, min_face_share, detector)
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         clips = [Task(**row) for row in rows.to_dict("records")]
-        groups = [list(group) for _, group in groupby(clips, key=lambda clip: clip.picture)]
+        picture = attrgetter("picture_source", "picture")
+        groups = [list(group) for _, group in groupby(clips, key=picture)]
         with open(shared / "seconds.csv", "a") as seconds:
             for group in ordered_map(
                 partial(_generate_group, job), groups, workers, on_crash=_crashed
@@ -223,6 +227,7 @@ class Task:
     version: str
     weights_sha256: str = ""
     phonemes: str = ""  # ARPAbet, with spaces between
+    picture_source: int = 0  # whose root the picture lies under
 
 
 @dataclass(frozen=True)
@@ -232,7 +237,7 @@ class Job:
     generator: str
     shared: Path  # what the generator loads is in there
     media_root: Path
-    portraits_root: Path
+    portraits_roots: tuple[Path, ...]  # of the sources of portraits
     crop_parameters: dict
     min_face_share: float
     detector: dict | None = None  # keyword arguments of faces.detectors.load_detector
@@ -245,6 +250,13 @@ def _plan(pairs: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     plan = pairs.merge(sounds, on="source", how="left", validate="many_to_one")
     plan["n_frames"] = (plan["n_frames"] * FPS / plan["fps"]).round().astype("int64")
     return plan.drop(columns="fps")
+
+
+def make_folder(shared: Path) -> None:
+    """The folder for a generator's files, without what a run that was killed left in it."""
+    shared.mkdir(parents=True, exist_ok=True)
+    for leftover in shared.glob(f"{WORKING}*"):
+        shutil.rmtree(leftover)
 
 
 def weights_sha256(generator: str, folder: str | PathLike | None) -> str:
@@ -260,10 +272,25 @@ def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]
     """All clips of one portrait."""
     module, model = _model(job.generator, job.shared)
     try:
-        portrait = module.prepare(model, job.portraits_root / group[0].picture)
+        root = job.portraits_roots[group[0].picture_source]
+        portrait = _prepare(job, module, model, root / group[0].picture)
     except GenerationError as error:
         return [(task, rejected(task, str(error))) for task in group]
     return [(task, generate_clip(job, task, module, model, portrait)) for task in group]
+
+
+def _prepare(job: Job, module: ModuleType, model, picture: Path):
+    """A portrait of the picture, or with the fixed crop of the picture as a frame of LRW."""
+    if job.crop_parameters.get("alignment") != "fixed":
+        return module.prepare(model, picture)
+    import cv2
+
+    from visemix.generators.pictures import face_detector, lrw_frame, read_picture
+
+    with tempfile.TemporaryDirectory() as folder:
+        framed = Path(folder) / f"{picture.stem}.png"
+        cv2.imwrite(str(framed), lrw_frame(read_picture(picture), face_detector())[..., ::-1])
+        return module.prepare(model, framed)
 
 
 def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> Generated:
@@ -298,14 +325,30 @@ def crop_checked(
     """Mouth crops of a generator's frames that pass all checks. Raises GenerationError, CropError.
 
     detector, parameters: as for faces.crops.crop_clip; sound (N,) int16 from the first frame on.
+    For the fixed crop, square frames that a program made larger than the picture it got are scaled
+    down to its size.
     """
     from visemix.faces.crops import crop_clip
 
+    if parameters.get("alignment") == "fixed":
+        frames = _at_fixed_size(frames)
     mouth = crop_clip(frames, detector, **parameters)
     check_crops(mouth.crops, mouth.quality, len(frames), min_face_share)
     check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
     check_stuck(mouth.crops, sound)
     return mouth
+
+
+def _at_fixed_size(frames: np.ndarray) -> np.ndarray:
+    import cv2
+
+    from visemix.faces.alignment import FIXED_FRAME
+
+    height, width = frames.shape[1:3]
+    if height != width or height <= FIXED_FRAME[0]:
+        return frames
+    size = FIXED_FRAME[::-1]
+    return np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
 
 
 def _top_of_mouth(mouth: "MouthCrops") -> int:

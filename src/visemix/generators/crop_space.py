@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from visemix.faces.alignment import CROP_SIZE, align, cut
+from visemix.faces.alignment import CROP_SIZE, FIXED_CROP, align, cut, cut_fixed
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.pictures import find_face, frame_face
+from visemix.generators.pictures import find_face, frame_face, lrw_frame
 
 LONGEST_SIDE = 512  # px: pictures are enlarged up to this size where crops are finer than they are
 FEATHER = 8  # crop px over which the edge of the square fades into the picture
@@ -29,13 +29,24 @@ class CropPortrait:
     matrix: np.ndarray  # (2, 3) float64 from image to crop, px; first centres are at (0.5, 0.5)
 
 
-def prepare_crop(image: np.ndarray, detector: RetinaFace, eye_to_mouth: float) -> CropPortrait:
+def prepare_crop(
+    image: np.ndarray, detector: RetinaFace, eye_to_mouth: float, alignment: str = "retinaface"
+) -> CropPortrait:
     """Find the mouth in a picture (H, W, 3) uint8 RGB; eye_to_mouth (crop px) as in align.
 
     A large picture is cut down to the face (see frame_face); one whose face is smaller than in the
     crop is enlarged, so that frames can hold what a crop shows. Raises GenerationError where there
     is no face to work with.
+
+    alignment: that of the crops which the generator learnt from, see faces.crops.crop_clip. For
+    'fixed' the picture becomes a frame of LRW instead (see lrw_frame) and its crop is the fixed
+    one, so that the fixed crop finds in the frames what was pasted into them.
     """
+    if alignment == "fixed":
+        image = lrw_frame(image, detector)
+        rows, columns = FIXED_CROP
+        matrix = np.array([[1.0, 0.0, -columns.start], [0.0, 1.0, -rows.start]])
+        return CropPortrait(image, cut_fixed(image[None])[0], matrix)
     image, points = frame_face(image, find_face(image, detector))
     height, width = image.shape[:2]
     scale = float(align(points[None], CROP_SIZE, eye_to_mouth).scale[0])

@@ -36,6 +36,7 @@ from visemix.generators.contract import (
     Utterance,
     crop_checked,
     generator_module,
+    make_folder,
     weights_sha256,
 )
 from visemix.generators.pairing import check_manifest_leaks
@@ -105,7 +106,7 @@ def evaluation_set(
     if generator in TRAINED:
         plan["weights_sha256"] = weights_sha256(generator, model_folder)
     else:
-        model_folder.mkdir(parents=True, exist_ok=True)
+        make_folder(model_folder)
         module.build(model_folder, workers)
     if generator in TEXT_DRIVEN:
         known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import CropSet, open_crops
+from visemix.faces.alignment import FIXED_EYE_TO_MOUTH
 from visemix.media import FPS, SAMPLE_RATE, MediaError, read_clip
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
@@ -52,8 +53,15 @@ class PairedClips:
 
     @property
     def eye_to_mouth(self) -> float:
-        """Crop px between eyes and mouth in these crops, see faces.alignment.align."""
+        """Crop px between eyes and mouth in these crops, see faces.alignment."""
+        if self.alignment == "fixed":
+            return FIXED_EYE_TO_MOUTH
         return float(self.crop_set.manifest["parameters"]["eye_to_mouth"])
+
+    @property
+    def alignment(self) -> str:
+        """How these crops were cut: 'retinaface' or 'fixed', see faces.crops.crop_clip."""
+        return self.crop_set.manifest["parameters"].get("alignment", "retinaface")
 
     def crops(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Crops (n, T, 96, 96) uint8. ValueError for clips of unequal length."""

@@ -2,15 +2,17 @@
 
 Every portrait with a detectable face gets five distinct sounds of the training split. A sound is
 used again, by another portrait, only after all were used once. Sounds are dealt label by label, so
-that labels are as equal in number as the corpus allows. A portrait is an identity: where a corpus
-of faces tells who is who, one picture a person is taken. No clip, speaker or file of the validation
-and test splits may reach a synthetic set: that is checked here, and again when clips are made.
+that labels are as equal in number as the corpus allows. Where a corpus of faces tells who is who,
+`images_per_person` pictures of each person are taken, one if nothing else is said, and the person
+is the identity. No clip, speaker or file of the validation and test splits may reach a synthetic
+set: that is checked here, and again when clips are made.
 """
 
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
@@ -18,15 +20,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from visemix.corpora.portrait_sources import PICTURE_TYPES, Portrait, list_portraits
+from visemix.corpora.portrait_sources import PICTURE_TYPES, Portrait, as_sources, list_portraits
 from visemix.corpora.portraits import look_at
 from visemix.generators.contract import GenerationError
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 
 TRAIN = "train"
-# source: clip_id of the sound; portrait: identity; picture: path under the portraits' folder
-PAIR_COLUMNS = ("clip_id", "label", "source", "portrait", "picture", "picture_sha256", "seed")
+# source: clip_id of the sound; portrait: identity; picture_source: number of the entry of
+# synthesis.portraits, from 0, under whose root the path `picture` is
+PAIR_COLUMNS = (
+    "clip_id", "label", "source", "portrait", "picture", "picture_sha256", "picture_source", "seed",
+)  # fmt: skip
+_NUMBERS = ("picture_source", "seed")
 EXCLUDED_COLUMNS = ("portrait", "picture", "reason")
 
 
@@ -38,24 +44,48 @@ class LeakError(ValueError):
     """Something of the validation or test split would reach a synthetic set."""
 
 
+@dataclass(frozen=True)
+class Person:
+    """Somebody whose pictures may become portraits."""
+
+    source: str  # of portrait_sources
+    picture_source: int
+    root: Path
+    identity: str
+    pictures: tuple[str, ...]  # relative to the root, in the order in which they are tried
+    images: int = 1  # how many of them at most become portraits
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each portrait; they are numbered where a person may have several."""
+        if self.images == 1:
+            return [self.identity]
+        return [f"{self.identity}-{n}" for n in range(1, self.possible + 1)]
+
+    @property
+    def possible(self) -> int:
+        return min(self.images, len(self.pictures))
+
+
 def make_pairs(
     manifest: pd.DataFrame,
-    portraits_root: str | PathLike,
+    portraits: str | PathLike | Sequence[dict],
     clips: int | None = None,
     clips_per_portrait: int = 5,
     seed: int = 0,
     generator: str = "portrait",
     workers: int = 1,
-    portrait_source: str = "folder",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pairs (PAIR_COLUMNS, sorted by clip_id) and excluded portraits (EXCLUDED_COLUMNS).
 
-    clips: how many pairs; None takes all portraits. Portraits are taken in random order, and only
-    as many are looked at as the clips need; the last one may get fewer sounds. The same seed gives
-    the same pairs whatever `workers`. `portrait_source` is a corpus of portrait_sources, whose
-    portraits are called "<corpus>-<identity>"; "folder": each picture is an identity of its own, by
-    its path. Raises LeakError, PairingError (too many clips asked, too few
-    sounds), FileNotFoundError (no portraits).
+    portraits: a folder, or sources {source, root, images_per_person} (see
+    portrait_sources.as_sources). A person of a corpus is called "<source>-<identity>"; of a folder
+    each picture is an identity of its own, by its path. That one person is in two corpora is not
+    known. clips: how many pairs; None takes all portraits. Portraits are taken in random order, and
+    only as many are looked at as the clips need; the last one may get fewer sounds. The same seed
+    gives the same pairs whatever `workers`. Raises LeakError, PairingError (too many clips asked,
+    before a picture is opened if they are too many even with a face in each; too few sounds; two
+    portraits of one name), FileNotFoundError (no portraits).
     """
     check_manifest_leaks(manifest)
     if clips_per_portrait < 1 or (clips is not None and clips < 1):
@@ -70,12 +100,21 @@ def make_pairs(
         )
     rng = np.random.default_rng([seed, zlib.crc32(b"pairing")])
     wanted = None if clips is None else -(-clips // clips_per_portrait)
-    usable, excluded = choose_portraits(Path(portraits_root), wanted, rng, workers, portrait_source)
+    people = list_people(as_sources(portraits), rng)
+    remedy = (
+        f"({clips_per_portrait} each); add a source to synthesis.portraits, raise its "
+        "images_per_person, or lower synthesis.clips"
+    )
+    if wanted is not None and (possible := sum(p.possible for p in people)) < wanted:
+        raise PairingError(
+            f"{clips} clips asked, but {_counted(people)} give at most "
+            f"{possible * clips_per_portrait} {remedy}"
+        )
+    usable, excluded = choose_portraits(people, wanted, rng, workers)
     if wanted is not None and len(usable) < wanted:
         raise PairingError(
-            f"{clips} clips asked, but {len(usable)} portraits with a face give at most "
-            f"{len(usable) * clips_per_portrait} ({clips_per_portrait} each; {len(excluded)} have "
-            "none); add portraits, or lower the number of clips"
+            f"{clips} clips asked, but {len(usable)} portraits with a face, of "
+            f"{_counted(people)}, give at most {len(usable) * clips_per_portrait} {remedy}"
         )
     total = len(usable) * clips_per_portrait if clips is None else clips
     pairs = _deal(usable, sounds, total, clips_per_portrait, rng, generator, seed)
@@ -134,34 +173,56 @@ def check_pairs(pairs: pd.DataFrame, manifest: pd.DataFrame) -> None:
 
 
 def choose_portraits(
-    root: Path,
-    wanted: int | None,
-    rng: np.random.Generator,
-    workers: int = 1,
-    source: str = "folder",
+    people: Sequence[Person], wanted: int | None, rng: np.random.Generator, workers: int = 1
 ) -> tuple[list[dict], pd.DataFrame]:
-    """Portraits with a face, in random order, and those excluded on the way with the reason.
+    """Portraits with a face, people in random order, and people without one, with the reason.
 
-    Stops when `wanted` are found. A portrait is a dict of portrait, picture and picture_sha256.
+    Stops when `wanted` are found. A portrait is a dict of name, portrait (the identity), picture,
+    picture_sha256 and picture_source.
     """
-    if source == "folder":
-        pictures, look = list_pictures(root), partial(_look, root)
-    else:
-        pictures = pictures_by_person(list_portraits(root, source), source, rng)
-        look = partial(_look_person, root)
-    order = [pictures[i] for i in rng.permutation(len(pictures))]
+    order = [people[i] for i in rng.permutation(len(people))]
     usable, excluded = [], []
-    looked = ordered_map(look, order, workers)
-    for portrait, reason in looked:
-        if reason:
-            excluded.append((portrait["portrait"], portrait["picture"], reason))
-        else:
-            usable.append(portrait)
-        if len(usable) == wanted:
+    looked = ordered_map(_look_person, order, workers)
+    for person, (found, reason) in zip(order, looked, strict=False):
+        usable += found
+        if not found:
+            excluded.append((person.identity, person.pictures[-1], reason))
+        if wanted is not None and len(usable) >= wanted:
             break
     looked.close()
     table = pd.DataFrame(sorted(excluded), columns=list(EXCLUDED_COLUMNS)).astype("str")
-    return usable, table
+    return usable[:wanted], table
+
+
+def list_people(sources: Sequence[dict], rng: np.random.Generator) -> list[Person]:
+    """The people of all sources, none of their pictures opened.
+
+    Raises PairingError where two portraits would have one name, FileNotFoundError (no pictures).
+    """
+    people = []
+    for number, source in enumerate(sources):
+        kind, root = source["source"], Path(source["root"])
+        images = source.get("images_per_person", 1)
+        if kind == "folder":
+            named = [(_identity(picture), [picture]) for picture in list_pictures(root)]
+        else:
+            named = pictures_by_person(list_portraits(root, kind), kind, rng)
+        people += [Person(kind, number, root, name, tuple(all_), images) for name, all_ in named]
+    name, count = Counter(n for person in people for n in person.names).most_common(1)[0]
+    if count > 1:
+        roots = ", ".join(str(p.root) for p in people if name in p.names)
+        raise PairingError(f"{roots}: {count} portraits are named {name}; rename all but one")
+    return people
+
+
+def _counted(people: Sequence[Person]) -> str:
+    """E.g. 'ffhq (data/ffhq): 70000 people, 70000 portraits'."""
+    found: dict[str, list[int]] = {}
+    for person in people:
+        counts = found.setdefault(f"{person.source} ({person.root})", [0, 0])
+        counts[0] += 1
+        counts[1] += person.possible
+    return "; ".join(f"{name}: {n} people, {all_} portraits" for name, (n, all_) in found.items())
 
 
 def pictures_by_person(
@@ -224,13 +285,12 @@ def _deal(usable, sounds, total, per_portrait, rng, generator, seed) -> pd.DataF
     for portrait in usable:
         for i in deck.hand(min(per_portrait, total - len(rows))):
             word = sources[i].removeprefix(f"{TRAIN}/").replace("/", "_")
-            clip_id = f"{generator}/{portrait['portrait']}/{word}"
+            clip_id = f"{generator}/{portrait['name']}/{word}"
             row = {"clip_id": clip_id, "label": labels[i], "source": sources[i]}
             rows.append(row | portrait | {"seed": zlib.crc32(f"{seed}/{clip_id}".encode())})
     frame = pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
-    return frame.astype({c: "int64" if c == "seed" else "str" for c in PAIR_COLUMNS}).sort_values(
-        "clip_id", ignore_index=True
-    )
+    kinds = {c: "int64" if c in _NUMBERS else "str" for c in PAIR_COLUMNS}
+    return frame.astype(kinds).sort_values("clip_id", ignore_index=True)
 
 
 class _Deck:
@@ -276,17 +336,22 @@ def _look(root: Path, picture: str) -> tuple[dict, str]:
     return known | {"picture_sha256": sha256_file(root / picture)}, ""
 
 
-def _look_person(root: Path, person: tuple[str, list[str]]) -> tuple[dict, str]:
-    """As `_look`, for a name and pictures: the first that can be used is the portrait."""
-    name, pictures = person
-    for picture in pictures:
-        known = {"picture": picture}
-        if not (reason := look_at(root, picture)["reason"]):
-            known, reason = _look(root, picture)
+def _look_person(person: Person) -> tuple[list[dict], str]:
+    """The first pictures of a person that can be used, as portraits; why there is none."""
+    found, names, reason = [], person.names, ""
+    for picture in person.pictures:
+        known = {}
+        reason = "" if person.source == "folder" else look_at(person.root, picture)["reason"]
         if not reason:
-            return known | {"portrait": name}, ""
-    last = {"portrait": name, "picture": pictures[-1]}
-    return last, f"none of {len(pictures)} pictures can be used; of the last: {reason}"
+            known, reason = _look(person.root, picture)
+        if not reason:
+            called = {"name": names[len(found)], "portrait": person.identity}
+            found.append(known | called | {"picture_source": person.picture_source})
+        if len(found) == person.images:
+            break
+    if found or person.source == "folder":
+        return found, reason
+    return [], f"none of {len(person.pictures)} pictures can be used; of the last: {reason}"
 
 
 @lru_cache(maxsize=1)

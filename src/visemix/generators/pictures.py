@@ -1,10 +1,12 @@
 """Pictures of people as generators take them: read, the face found, cut down to it."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from visemix.faces.alignment import FIXED_CROP, FIXED_EYE_TO_MOUTH, FIXED_FRAME
 from visemix.faces.detection import Face
 from visemix.faces.retinaface import RetinaFace
 from visemix.generators.checks import GenerationError
@@ -36,6 +38,36 @@ def find_face(image: np.ndarray, detector: RetinaFace) -> Face:
             f"the face is too small: eyes {eyes:.0f} px apart, need {MIN_EYE_DISTANCE}"
         )
     return face
+
+
+def lrw_frame(image: np.ndarray, detector: RetinaFace) -> np.ndarray:
+    """The picture as a frame of LRW, (256, 256, 3) uint8 RGB, as the fixed crop needs it.
+
+    A picture of that size is taken for such a frame and comes back as it is, wherever its face is,
+    as every frame of a corpus does. Another is scaled and shifted so that its mouth comes to the
+    middle of the fixed crop with the usual distance from the eyes, and is not turned; its edge is
+    replicated outwards. Raises GenerationError where there is no face to work with.
+    """
+    if image.shape[:2] == FIXED_FRAME:
+        return image
+    points = find_face(image, detector).landmarks
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    scale = FIXED_EYE_TO_MOUTH / max(float(np.linalg.norm(mouth - eyes)), 1.0)
+    height, width = image.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(image, size, interpolation=way)
+    rows, columns = FIXED_CROP
+    middle = np.array([columns.start + columns.stop, rows.start + rows.stop]) / 2
+    shift = middle - mouth * (size[0] / width, size[1] / height)
+    matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+    return cv2.warpAffine(scaled, matrix, FIXED_FRAME[::-1], borderMode=cv2.BORDER_REPLICATE)
+
+
+@lru_cache(maxsize=1)
+def face_detector() -> RetinaFace:
+    """The detector of this process for pictures, of one thread."""
+    return RetinaFace(threads=1)
 
 
 def frame_face(image: np.ndarray, face: Face) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ ROUNDED = 0.05  # by so much fewer clips than the paper's round numbers are stil
 NOT_COMPARED = (
     "scale", "papers", "seeds", "runs", "external", "generators", "tracking", "beta",
     "corpus.root", "corpus.seed", "crops.detector_weights", "crops.detector_sha256", "pose.seed",
-    "synthesis.portraits", "synthesis.portrait_source", "synthesis.parts", "synthesis.seed",
+    "synthesis.portraits", "synthesis.parts", "synthesis.seed",
     "mixing.seed", "training.checkpoint_seconds", "training.processes", "training.threads",
     "evaluation.batch_size", "evaluation.threads",
 )  # fmt: skip

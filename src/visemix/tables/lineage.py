@@ -68,7 +68,7 @@ def given_inputs(parameters: dict) -> list[Path]:
     if parameters["corpus"]["name"] != "miniature":
         paths += [parameters["corpus"]["root"]]
     if not parameters["synthesis"]["rendered_portraits"]:
-        paths += [parameters["synthesis"]["portraits"]]
+        paths += [source["root"] for source in parameters["synthesis"]["portraits"]]
     for program in parameters["external"].values():
         paths += [program["repository"]]
         paths += [program["python"]] if isinstance(program["python"], str) else []

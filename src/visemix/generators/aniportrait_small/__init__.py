@@ -65,7 +65,10 @@ def load(folder: Path) -> Model:
 
 def prepare(model: Model, picture: Path) -> CropPortrait:
     """The picture and its mouth crop. Raises GenerationError if it shows no usable face."""
-    return prepare_crop(read_picture(picture), model.detector, model.renderer.mesh.eye_to_mouth)
+    renderer = model.renderer
+    return prepare_crop(
+        read_picture(picture), model.detector, renderer.mesh.eye_to_mouth, renderer.alignment
+    )
 
 
 def generate(

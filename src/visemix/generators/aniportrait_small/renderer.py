@@ -43,6 +43,7 @@ class Renderer:
     spread: float  # of a change, in the unit of pictures: what the network sees has spread 1
     sampling_steps: int
     guidance: float  # by how much the change that the mesh makes is enlarged, 1: not
+    alignment: str = "retinaface"  # of the crops that it learnt from, see faces.crops.crop_clip
 
     def make(self, first: np.ndarray, sounds: np.ndarray, seed: int = 0) -> np.ndarray:
         """Crops (B, T, 96, 96) uint8 from crops (B, 96, 96) uint8 and sounds (B, T * 640) int16.
@@ -104,6 +105,7 @@ def write_weights(path: Path, renderer: Renderer) -> None:
         "network": asdict(renderer.network.config),
         "visemes": codebook.visemes,
         "eye_to_mouth": renderer.mesh.eye_to_mouth,
+        "alignment": renderer.alignment,
         "spread": renderer.spread,
         "sampling_steps": renderer.sampling_steps,
         "guidance": renderer.guidance,
@@ -128,4 +130,6 @@ def load_weights(folder: str | Path, device: str = "cpu") -> Renderer:
     network = UNet(UNetConfig(**facts["network"]))
     network.load_state_dict({name.removeprefix("network."): v for name, v in values.items()})
     network = network.to(device).eval().requires_grad_(False)
-    return Renderer(network, mesh, facts["spread"], facts["sampling_steps"], facts["guidance"])
+    alignment = facts.get("alignment", "retinaface")  # older files do not say
+    drawn = facts["spread"], facts["sampling_steps"], facts["guidance"]
+    return Renderer(network, mesh, *drawn, alignment)

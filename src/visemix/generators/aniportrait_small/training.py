@@ -59,8 +59,9 @@ def train(
 
     mesh = MouthMesh(build_codebook(threads=training.threads), data.eye_to_mouth)
     renderer = Renderer(
-        UNet(config).to(device), mesh, 1.0, training.sampling_steps, training.guidance
-    )
+        UNet(config).to(device), mesh, 1.0, training.sampling_steps, training.guidance,
+        data.alignment,
+    )  # fmt: skip
     renderer = replace(renderer, spread=spread_of(data, renderer))
     batches = Batches(data, renderer, training, seed)
     optimiser = torch.optim.Adam(renderer.network.parameters(), lr=training.learning_rate)

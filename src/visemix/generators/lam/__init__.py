@@ -67,7 +67,10 @@ def load(folder: Path) -> Model:
 
 def prepare(model: Model, picture: Path) -> CropPortrait:
     """The picture and its mouth crop. Raises GenerationError if it shows no usable face."""
-    return prepare_crop(read_picture(picture), model.detector, model.animator.eye_to_mouth)
+    animator = model.animator
+    return prepare_crop(
+        read_picture(picture), model.detector, animator.eye_to_mouth, animator.alignment
+    )
 
 
 def generate(

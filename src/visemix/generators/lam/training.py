@@ -87,7 +87,7 @@ def train(
     vsr = None
     if training.configuration != "baseline":
         vsr = LipReaderLoss(vsr_run_folder, device).to(device)
-    animator = Animator(networks["generator"], data.eye_to_mouth)
+    animator = Animator(networks["generator"], data.eye_to_mouth, data.alignment)
 
     state = {"step": 0, "history": [], "before": None, "sums": {}}
     saved = checkpoints.load_checkpoint(_resume_folder(folder), identity, device)
@@ -127,7 +127,7 @@ def train(
 
     # Results: the summary last, so that a folder with one is complete.
     folder.mkdir(parents=True, exist_ok=True)
-    write_weights(folder / WEIGHTS, networks["generator"], data.eye_to_mouth)
+    write_weights(folder / WEIGHTS, networks["generator"], data.eye_to_mouth, data.alignment)
     write_history(folder / HISTORY, state["history"])
     summary = {
         "version": 1,

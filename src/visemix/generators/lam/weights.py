@@ -19,10 +19,12 @@ FRAMES_BEFORE = 2  # a window of 200 ms lies around its frame: two frames before
 
 @dataclass(frozen=True)
 class Animator:
-    """A trained network and how far the mouth was from the eyes in the crops it learned from."""
+    """A trained network, and of the crops it learned from how far the mouth was from the eyes and
+    how they were cut (see faces.crops.crop_clip)."""
 
     network: Lam
     eye_to_mouth: float
+    alignment: str = "retinaface"
 
     def make(self, first: np.ndarray, sounds: np.ndarray) -> np.ndarray:
         """Crops (B, T, 96, 96) uint8 from first frames (B, 96, 96) uint8 and sounds (B, T * 640).
@@ -52,9 +54,12 @@ def around(mel: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return windows(mel, frames - FRAMES_BEFORE) / np.float32(RANGE)
 
 
-def write_weights(path: Path, network: Lam, eye_to_mouth: float) -> None:
+def write_weights(
+    path: Path, network: Lam, eye_to_mouth: float, alignment: str = "retinaface"
+) -> None:
     """Write the network as safetensors, with what `load_weights` must know beside it."""
     facts = {"network": asdict(network.config), "eye_to_mouth": eye_to_mouth}
+    facts["alignment"] = alignment
     values = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic_path(path) as temporary:
         safetensors.torch.save_file(values, temporary, {"visemix": json.dumps(facts)})
@@ -70,4 +75,5 @@ def load_weights(folder: str | Path, device: str = "cpu") -> Animator:
         values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     network = Lam(LamConfig(**facts["network"]))
     network.load_state_dict(values)
-    return Animator(network.to(device).eval(), facts["eye_to_mouth"])
+    alignment = facts.get("alignment", "retinaface")  # older files do not say
+    return Animator(network.to(device).eval(), facts["eye_to_mouth"], alignment)

@@ -28,6 +28,7 @@ class Model:
     generator: object  # model.Generator
     detector: RetinaFace
     eye_to_mouth: float  # crop px, of the crops that it learnt from
+    alignment: str  # of those crops, see faces.crops.crop_clip
 
 
 @cache
@@ -54,13 +55,14 @@ def load(folder: Path) -> Model:
     from visemix.generators.wav2lip.training import load_generator
 
     torch.set_num_threads(1)  # parallel work is done by processes
-    generator, eye_to_mouth = load_generator(folder)
-    return Model(generator, RetinaFace(threads=1), eye_to_mouth)
+    generator, eye_to_mouth, alignment = load_generator(folder)
+    return Model(generator, RetinaFace(threads=1), eye_to_mouth, alignment)
 
 
 def prepare(model: Model, picture: Path) -> CropPortrait:
     """A picture's mouth crop. Raises GenerationError if it shows no usable face."""
-    return prepare_crop(read_picture(picture), model.detector, model.eye_to_mouth)
+    image = read_picture(picture)
+    return prepare_crop(image, model.detector, model.eye_to_mouth, model.alignment)
 
 
 def generate(

@@ -84,7 +84,8 @@ def train(
         parts, step, validate, config.steps, resume, identity, config, device
     )
     weights = folder / WEIGHTS
-    resumable.write_weights(weights, generator, config, identity, eye_to_mouth=data.eye_to_mouth)
+    learnt_from = {"eye_to_mouth": data.eye_to_mouth, "alignment": data.alignment}
+    resumable.write_weights(weights, generator, config, identity, **learnt_from)
     resumable.write_history(folder / HISTORY, state["history"])
     summary = {
         "version": 1,
@@ -114,10 +115,11 @@ def train(
     return summary
 
 
-def load_generator(folder: str | Path, device: str = "cpu") -> tuple[Generator, float]:
-    """The trained generator in evaluation mode, and the eye_to_mouth of the crops it draws."""
+def load_generator(folder: str | Path, device: str = "cpu") -> tuple[Generator, float, str]:
+    """The trained generator in evaluation mode; eye_to_mouth and alignment of its crops."""
     generator, facts = resumable.read_weights(Path(folder) / WEIGHTS, Generator, device)
-    return generator, facts["eye_to_mouth"]
+    # older files do not say how the crops were cut
+    return generator, facts["eye_to_mouth"], facts.get("alignment", "retinaface")
 
 
 def training_step(
