@@ -141,6 +141,7 @@ class Lam(Section):
     warp: bool
     steps: PositiveInt
     batch_size: PositiveInt
+    micro_batch: PositiveInt | None
     frames: PositiveInt
     sampled_frames: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
