@@ -57,7 +57,12 @@ rule sync_expert:
     params:
         settings=trained_settings("wav2lip", PARAMETERS),
         seed=PARAMETERS["generators"]["seed"] + 1000,
-        code=code_digest("generators.wav2lip", "generators.speech_windows", "clips.shards"),
+        code=code_digest(
+            "generators.wav2lip",
+            "generators.speech_windows",
+            "generators.paired_clips",
+            "clips.shards",
+        ),
     script:
         SCRIPTS / "sync_expert.py"
 

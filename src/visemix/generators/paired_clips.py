@@ -110,6 +110,11 @@ def open_paired(crops_folder: str | PathLike, sounds_folder: str | PathLike) -> 
     return PairedClips(crop_set, samples, table.drop(columns="frames"), digests)
 
 
+def spread_rows(clips: int, most: int) -> np.ndarray:
+    """At most `most` of the rows 0..clips-1 (n,) int64, evenly spread; all if there are no more."""
+    return np.unique(np.linspace(0, clips - 1, min(clips, most)).round()).astype(np.int64)
+
+
 def write_sounds(
     manifest: pd.DataFrame,
     split: str,

@@ -184,6 +184,7 @@ class Wav2Lip(Section):
     gan_weight: Share
     cosine: bool
     validate_every: PositiveInt
+    validation_clips: PositiveInt
     checkpoint_seconds: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")

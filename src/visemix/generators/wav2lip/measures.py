@@ -5,6 +5,7 @@ import torch
 
 from visemix.generators.checks import mouth_motion
 from visemix.generators.measures import MAX_LAG, movement_correlation
+from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip.batches import frame_starts, masked, to_crops, to_pictures
 from visemix.generators.wav2lip.model import Generator
@@ -46,9 +47,7 @@ def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]
     movement_other_sound the same where the still speaks another clip's sound. clips: how many were
     measured.
     """
-    chosen = np.unique(
-        np.linspace(0, len(held_out) - 1, min(len(held_out), MEASURED_CLIPS)).round().astype(int)
-    )
+    chosen = spread_rows(len(held_out), MEASURED_CLIPS)
     others = np.roll(chosen, len(chosen) // 2)  # neighbours say the same word
     rows = [
         _measure_clip(generator, expert, held_out, *r) for r in zip(chosen, others, strict=True)

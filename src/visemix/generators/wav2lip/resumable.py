@@ -21,7 +21,8 @@ from visemix.run.atomic import atomic_path, sha256_bytes
 from visemix.run.provenance import code_digest
 from visemix.training import checkpoints
 
-CODE = ("generators.wav2lip", "generators.measures", "generators.speech_windows")
+CODE = ("generators.wav2lip", "generators.measures", "generators.speech_windows",
+        "generators.paired_clips")  # fmt: skip
 log = logging.getLogger(__name__)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip import resumable
 from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of
@@ -196,17 +197,18 @@ def next_sync_weight(weight: float, held_out_sync: float, config: Wav2LipConfig)
 def held_out_losses(
     generator: Generator, expert: SyncNet, held_out, spectra, seed: int, device: torch.device
 ) -> dict[str, float]:
-    """Mean L1 and sync loss over one window of each held-out clip."""
+    """Mean L1 and sync loss over one window of each of `validation_clips` held-out clips."""
     generator.eval()
     config, sums = generator.config, {"l1": 0.0, "sync": 0.0}
-    for number, start in enumerate(range(0, len(held_out), config.batch_size)):
-        rows = np.arange(start, min(start + config.batch_size, len(held_out)))
+    chosen = spread_rows(len(held_out), config.validation_clips)
+    for number, start in enumerate(range(0, len(chosen), config.batch_size)):
+        rows = chosen[start : start + config.batch_size]
         rng = np.random.default_rng([seed, _VALIDATION, number])
         batch = generator_batch(held_out, spectra, rows, rng, config, device)
         losses = generator_losses(draw(generator, batch), batch, expert, None, config)
         for name in sums:
             sums[name] += float(losses[name]) * len(rows)
-    return {f"held_out_{name}": total / len(held_out) for name, total in sums.items()}
+    return {f"held_out_{name}": total / len(chosen) for name, total in sums.items()}
 
 
 def _adam(network: torch.nn.Module, config: Wav2LipConfig, adversarial: bool) -> torch.optim.Adam:
