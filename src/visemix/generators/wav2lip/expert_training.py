@@ -11,7 +11,7 @@ import torch
 from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import WINDOWS, expert_batch, rows_of
+from visemix.generators.wav2lip.batches import WINDOWS, ExpertBatch, expert_batch, rows_of
 from visemix.generators.wav2lip.config import T, Wav2LipConfig
 from visemix.generators.wav2lip.syncnet import (
     MIN_WINDOWS,
@@ -58,10 +58,12 @@ def train_syncnet(
     model = SyncNet(config).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.expert_learning_rate)
 
-    def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
+    def read(number: int) -> ExpertBatch:
         clips = max(1, config.expert_batch_size // WINDOWS)
         rows, rng = rows_of(seed, number, _TRAINING, len(data), clips)
-        batch = expert_batch(data, spectra, rows, rng, config, device)
+        return expert_batch(data, spectra, rows, rng, config, device)
+
+    def step(batch: ExpertBatch, notes: dict) -> dict[str, torch.Tensor]:
         model.train()
         loss = expert_loss(model.compare(batch))
         optimiser.zero_grad()
@@ -79,7 +81,7 @@ def train_syncnet(
     resume = folder / "expert.resume"
     parts = {"model": model, "optimiser": optimiser}
     state = resumable.run_steps(
-        parts, step, validate, config.expert_steps, resume, identity, config, device
+        parts, read, step, validate, config.expert_steps, resume, identity, config, device
     )
     best = state["notes"]["best"]
     model.load_state_dict(best.pop("model"))

@@ -68,9 +68,11 @@ def train(
         parts |= {"critic": critic, "critic_optimiser": _adam(critic, config, adversarial)}
     before = measure(generator, expert, held_out)
 
-    def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
+    def read(number: int) -> GeneratorBatch:
         rows, rng = rows_of(seed, number, _TRAINING, len(data), config.batch_size)
-        batch = generator_batch(data, spectra, rows, rng, config, device)
+        return generator_batch(data, spectra, rows, rng, config, device)
+
+    def step(batch: GeneratorBatch, notes: dict) -> dict[str, torch.Tensor]:
         return training_step(parts, expert, batch, config, notes.get("sync_weight", 0.0))
 
     def validate(number: int, notes: dict) -> dict[str, float]:
@@ -82,7 +84,7 @@ def train(
 
     resume = folder / "generator.resume"
     state = resumable.run_steps(
-        parts, step, validate, config.steps, resume, identity, config, device
+        parts, read, step, validate, config.steps, resume, identity, config, device
     )
     weights = folder / WEIGHTS
     resumable.write_weights(weights, generator, config, identity, eye_to_mouth=data.eye_to_mouth)
