@@ -151,7 +151,7 @@ def read_weights(path: Path, network: type, device="cpu") -> tuple[torch.nn.Modu
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; train the generator first")
     try:
-        with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             facts = json.loads(file.metadata()["visemix"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model = network(Wav2LipConfig(**facts["config"]))
