@@ -225,7 +225,8 @@ def speed(seconds_path: str | Path) -> dict:
 
     `device`: on what the clips were made; where that changed, those of the device of most clips.
     """
-    seconds = pd.read_csv(seconds_path, names=["clip_id", "preparing", "generating", "device"])
+    columns = ["clip_id", "preparing", "generating", "device"]
+    seconds = pd.read_csv(seconds_path, names=columns, dtype={"device": "str"})
     seconds = seconds.drop_duplicates("clip_id", keep="last")
     devices = seconds["device"].fillna("a device that is not recorded")
     device = devices.mode().iloc[0] if len(devices) else ""
