@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from visemix.corpora.manifest import read_manifest
-from visemix.run.gpus import lease_gpus
+from visemix.run.gpus import device_name, lease_gpus
 from visemix.run.log import log_to
 
 if __name__ == "__main__":
@@ -34,4 +34,5 @@ if __name__ == "__main__":
         seed=snakemake.params.seed,
         workers=snakemake.threads,
         pronunciations=words,
+        device=device_name() if weights else "cpu",  # only trained ones have networks of ours
     )

@@ -35,7 +35,8 @@ if __name__ == "__main__":
         sounds=lambda clip_id: paired.sounds([row_of[clip_id]])[0],
         mixed_with=snakemake.params.mixed_with,
     )
-    facts = {"generator": generator, "device": device, "threads": threads}
+    # of the measuring; that on which the clips were made stands beside their speed
+    facts = {"generator": generator, "measured_on": device, "threads": threads}
     trained = json.loads((Path(snakemake.input.expert).parent / "expert.json").read_text())
     facts["sync_expert"] = trained["shifts"]
     write_json(snakemake.output.measures, found | facts)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from visemix.corpora.manifest import read_manifest
-from visemix.run.gpus import lease_gpus
+from visemix.run.gpus import device_name, lease_gpus
 from visemix.run.log import log_to
 
 if __name__ == "__main__":
@@ -34,5 +34,6 @@ if __name__ == "__main__":
         workers=snakemake.threads,
         trained_folder=Path(weights).parent if weights else None,
         pronunciations=words,
+        device=device_name() if weights else "cpu",  # only trained ones have networks of ours
         part=(int(part), int(snakemake.wildcards.parts)) if part else None,
     )

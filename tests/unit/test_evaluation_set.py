@@ -99,7 +99,9 @@ def test_each_clip_is_made_from_its_own_first_frame_sound_and_label(corpus, make
     assert (reject["reason"], reject["source"]) == ("nothing is said", SILENT)
     speakers = corpus.manifest.set_index("clip_id").speaker
     assert reject["speaker"] == speakers[SILENT] != ""
-    seconds = pd.read_csv(tmp_path / "seconds.csv", names=["clip_id", "preparing", "generating"])
+    columns = ["clip_id", "preparing", "generating", "device"]
+    seconds = pd.read_csv(tmp_path / "seconds.csv", names=columns)
+    assert set(seconds["device"]) == {"cpu"}
     assert seconds["clip_id"].tolist() == ["val/MONEY_00001", "val/MONEY_00002"]
 
 
@@ -149,3 +151,30 @@ def test_clips_that_cannot_be_compared_frame_by_frame_are_rejected(corpus, make)
     manifest = corpus.manifest.assign(fps=30.0)
     reasons = read_rejects(make(manifest=manifest))["reason"]
     assert reasons.tolist() == ["30 frames a second; 25 can be compared"] * 3
+
+
+def test_a_trained_generator_is_timed_on_the_device_that_it_works_on(
+    corpus, make, tmp_path, monkeypatch
+):
+    generator, loaded = module.generator_module("stand-in"), []
+    generator.TRAINED, generator.load = True, lambda folder, device: loaded.append(device)
+    monkeypatch.setattr(module, "TRAINED", frozenset({"stand-in"}))
+    monkeypatch.setattr(module, "weights_sha256", lambda generator, folder: "0")
+    monkeypatch.setattr(module, "device_model", lambda: "a GPU")
+    monkeypatch.setattr(module, "processes_on", lambda device, processes: processes)
+    folder = make(device="cuda")
+    assert loaded == ["cuda"]
+    seconds = [line.split(",") for line in (tmp_path / "seconds.csv").read_text().splitlines()]
+    assert [line[0] for line in seconds] == ["val/MONEY_00001", "val/MONEY_00002"]
+    assert {line[3] for line in seconds} == {"a GPU"}
+    with open_crops(folder) as made:
+        assert made.manifest["parameters"]["device"] == "cuda"
+    module._model.cache_clear()
+    make(device="cpu")  # other bits: made again
+    assert loaded == ["cuda", "cpu"]
+
+
+def test_generators_of_other_kinds_say_on_what_they_work():
+    assert module.made_on_device("portrait", "cuda") == "cpu"
+    assert module.made_on_device("lam", "cpu") == "cpu"
+    assert "its program" in module.made_on_device("external-wav2lip", "cpu")

@@ -144,7 +144,9 @@ def speaking(name: str, monkeypatch, alignment="fixed"):
     if name == "lam":
         return module, module.Model(made, detector)
     if name == "wav2lip":
-        monkeypatch.setattr(measures, "speak", lambda _, crop, *__: drawn(crop))
+        monkeypatch.setattr(
+            measures, "speak_all", lambda _, crop, sounds, n: [drawn(crop)] * len(sounds)
+        )
         return module, module.Model(None, detector, **facts)
     made.mesh = made
     return module, module.Model(made, detector)

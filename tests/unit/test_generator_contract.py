@@ -386,3 +386,45 @@ def test_a_picture_lies_under_the_root_of_its_source(tmp_path, monkeypatch):
         ((_, made),) = contract._generate_group(job, [one])
         assert made.record.status == "rejected" and made.record.reason.startswith("no face")
     assert asked == [root / "p.png" for root in roots]
+
+
+def test_a_trained_generator_draws_clips_of_a_portrait_and_a_shard_together(
+    corpus, tmp_path, monkeypatch
+):
+    batches, devices = [], []
+
+    def generate_batch(model, picture, utterances, n_frames, seeds):
+        batches.append(len(utterances))
+        for said, seed in zip(utterances, seeds, strict=True):
+            yield portrait.generate(model, picture, said, n_frames, seed)
+
+    def load(folder, device):
+        devices.append(device)
+        return portrait.load(folder)
+
+    module = SimpleNamespace(
+        TRAINED=True, version=portrait.version, load=load, prepare=portrait.prepare,
+        generate_batch=generate_batch,
+    )  # fmt: skip
+    monkeypatch.setattr(contract, "TRAINED", frozenset({"portrait"}))
+    monkeypatch.setattr(contract, "generator_module", lambda name: module)
+    monkeypatch.setattr(contract, "FRAMES_AT_ONCE", 87)  # three clips
+    contract._model.cache_clear()
+    trained = prepare(tmp_path / "trained").parent
+    (trained / "weights.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr(contract, "processes_on", lambda device, processes: processes)
+    synthesise(
+        corpus, tmp_path / "crops", tmp_path / "records.parquet", trained_folder=trained,
+        device="cuda",
+    )  # fmt: skip
+    contract._model.cache_clear()
+    # ten clips of two portraits in shards of four, two of their sounds without use
+    records = pd.read_parquet(tmp_path / "records.parquet")
+    accepted, expected = (records["status"] == "accepted"), []
+    for _, rows in records.groupby([records["portrait"], np.arange(10) // 4], sort=False):
+        expected += [accepted[rows.index[at : at + 3]].sum() for at in range(0, len(rows), 3)]
+    assert batches == [clips for clips in expected if clips] and max(batches) > 1
+    assert devices == ["cuda"]
+    with open_crops(tmp_path / "crops") as crops:
+        assert crops.manifest["parameters"]["device"] == "cuda"
+        assert len(crops) == accepted.sum() < 10

@@ -11,7 +11,7 @@ from visemix.clips.shard_writer import CropRecord, write_crops
 from visemix.clips.shards import ShardError
 from visemix.config.parameters import resolve_parameters
 from visemix.evaluation import MIXED, OBSERVER
-from visemix.evaluation.measure_generator import measure_generator, read_pairs
+from visemix.evaluation.measure_generator import measure_generator, read_pairs, speed
 from visemix.evaluation.statistics import ONE_TRAINING
 from visemix.report import generators as report
 from visemix.report.site import open_site
@@ -159,6 +159,16 @@ def test_speed_is_the_median_clip_timed_last(found):
     assert speed["n"] == 3  # seconds 0.2, 0.3, 0.4
     assert speed["value"] == pytest.approx(1 / 0.3)
     assert speed["low"] == pytest.approx(1 / 0.4) and speed["high"] == pytest.approx(1 / 0.2)
+
+
+def test_speed_is_that_of_the_device_of_most_clips(tmp_path):
+    path = tmp_path / "seconds.csv"
+    path.write_text("a,0,1\n")
+    assert speed(path)["device"] == "a device that is not recorded"
+    path.write_text("a,0,9,cpu\nb,0,9,cpu\na,0,1,a GPU\nc,0,1,a GPU\n")
+    found = speed(path)
+    assert found["device"] == "a GPU" and "one process on a GPU" in found["name"]
+    assert found["n"] == 2 and found["value"] == pytest.approx(1)
 
 
 def test_sets_that_do_not_belong_together_or_are_missing_are_told(folders, tmp_path):

@@ -46,6 +46,10 @@ class Lam(Section):
     """Updates of each network; 356,391 are 70 epochs of LRW alone at 96 clips a step."""
     batch_size: PositiveInt = 96
     """Clips a step; the paper: 32 GPUs with 3 clips each."""
+    micro_batch: PositiveInt | None = 8
+    """Clips of a step that are drawn at once, in memory that grows with them: at paper size 1.6 GB
+    for each clip of LRW's 29 frames and 4.2 GB for one of 75; null: all. Only rounding depends on
+    it."""
     frames: PositiveInt = 75
     """Frames of the stretch of a clip that a step reads; shorter clips are read whole."""
     sampled_frames: PositiveInt = 8
@@ -134,6 +138,8 @@ class Wav2Lip(Section):
     """Whether both learning rates fall to 0 along a cosine; published: constant."""
     validate_every: PositiveInt = 3000
     """Steps between validations of the sync expert and of the generator."""
+    validation_clips: PositiveInt = 2000
+    """Clips of the validation split, evenly spread, for the losses of expert and generator."""
     checkpoint_seconds: Positive = 600
     """Seconds between checkpoints; does not change the result."""
 

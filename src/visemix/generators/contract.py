@@ -20,19 +20,22 @@ A trained generator says `TRAINED = True` (and is named in generators.TRAINED), 
 * `train(data, held_out, settings, folder, seed, device)`: learn from PairedClips of the training
   split and write weights.safetensors, history.csv and, last, generator.json into `folder`;
 
-its `load(folder)` reads them there, and `build` is not called. A text-driven one (TEXT_DRIVEN)
-finds the phonemes of the word in the Utterance.
+* `load(folder, device) -> model`, which reads them there, its networks on that device ('cpu',
+  'cuda'); `build` is not called;
+* `generate_batch(model, portrait, utterances, n_frames, seeds)`: yields, for clips of one portrait
+  and one length, what `generate` gives of each, drawn together.
+
+A text-driven one (TEXT_DRIVEN) finds the phonemes of the word in the Utterance.
 """
 
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from importlib import import_module
-from itertools import groupby
-from operator import attrgetter
+from itertools import chain, groupby
 from os import PathLike
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +57,7 @@ from visemix.generators.checks import (
     mouth_motion,
 )
 from visemix.run.atomic import atomic_path, sha256_file
+from visemix.run.gpus import processes_on
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
 
@@ -68,6 +72,7 @@ MIN_FACE_SHARE = 0.95  # of the frames, in which the mouth must be found
 WEIGHTS = "weights.safetensors"  # of a trained generator, in its folder
 STATUSES = ("accepted", "rejected")
 LAG = "lag.json"  # beside the records
+FRAMES_AT_ONCE = 64  # at most drawn together, unless a single clip is longer
 WORKING = "working-"  # begins the name of a folder for a program's files, see external.runner
 
 
@@ -80,6 +85,11 @@ class Utterance:
     word_start_s: float  # NaN where it is not known
     word_end_s: float
     phonemes: tuple[str, ...] = ()  # of the word, ARPAbet; for text-driven generators only
+
+    def fitted(self, n_frames: int) -> np.ndarray:
+        """The sound (n_frames * 640,), cut or padded with silence."""
+        length = n_frames * SAMPLES_PER_FRAME
+        return np.pad(self.sound[:length], (0, max(0, length - len(self.sound))))
 
 
 @dataclass(frozen=True)
@@ -130,12 +140,14 @@ def synthesise_set(
     trained_folder: str | PathLike | None = None,
     pronunciations: Mapping[str, Sequence[str]] | None = None,
     part: tuple[int, int] | None = None,
+    device: str = "cpu",
 ) -> None:
     """Generate the clips of `pairs` (see pairing) into a crop set at `folder`, and their records.
 
     portraits: what the pairs were made from (see make_pairs). parameters: as those of
-    faces.crops.crop_set. `trained_folder` holds the weights of a trained
-    generator; `pronunciations` the phonemes of each label for a text-driven one. The crop set's
+    faces.crops.crop_set. `trained_folder` holds the weights of a trained generator, whose networks
+    work on `device`, in no more processes than that has memory for, and whose set records it;
+    `pronunciations` the phonemes of each label for a text-driven one. The crop set's
     index carries the source clip's label and word times, and the portrait as speaker. Equal input
     gives equal bytes whatever `workers`, and after an interruption whole shards are kept.
     `records_path` (parquet) gets a row a clip without its `seconds`, which no two runs share: those
@@ -169,12 +181,17 @@ def synthesise_set(
         known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
         plan["phonemes"] = plan["label"].map(known).fillna("")
     loaded = Path(trained_folder) if generator in TRAINED else shared
-    job = Job(generator, loaded, media_root, roots, parameters, min_face_share, detector)
+    job = Job(generator, loaded, media_root, roots, parameters, min_face_share, detector, device)
+    workers = processes_on(device, workers)
+    # Clips are drawn together with others of their shard alone: it is made whole or not at all.
+    shard_of = {c: i // clips_per_shard for i, c in enumerate(sorted(plan["clip_id"]))}
+
+    def together(clip: Task) -> tuple:
+        return clip.picture_source, clip.picture, shard_of[clip.clip_id]
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         clips = [Task(**row) for row in rows.to_dict("records")]
-        picture = attrgetter("picture_source", "picture")
-        groups = [list(group) for _, group in groupby(clips, key=picture)]
+        groups = [list(group) for _, group in groupby(clips, key=together)]
         with open(shared / "seconds.csv", "a") as seconds:
             for group in ordered_map(
                 partial(_generate_group, job), groups, workers, on_crash=_crashed
@@ -187,6 +204,8 @@ def synthesise_set(
     recorded["crops"] = parameters | (describe_detector(**detector) if detector else {})
     # shards made by other code must not be taken for finished ones
     recorded |= {"min_face_share": min_face_share, "code": code_digest(__name__)}
+    if generator in TRAINED:
+        recorded["device"] = device
     build_crops(folder, plan, make, recorded, clips_per_shard, part=part)
     if part is None:
         write_records(plan, folder, records_path)
@@ -241,6 +260,7 @@ class Job:
     crop_parameters: dict
     min_face_share: float
     detector: dict | None = None  # keyword arguments of faces.detectors.load_detector
+    device: str = "cpu"  # of a trained generator's networks
 
 
 def _plan(pairs: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
@@ -270,13 +290,25 @@ def weights_sha256(generator: str, folder: str | PathLike | None) -> str:
 
 def _generate_group(job: Job, group: list[Task]) -> list[tuple[Task, Generated]]:
     """All clips of one portrait."""
-    module, model = _model(job.generator, job.shared)
+    module, model = _model(job.generator, job.shared, job.device)
     try:
         root = job.portraits_roots[group[0].picture_source]
         portrait = _prepare(job, module, model, root / group[0].picture)
     except GenerationError as error:
         return [(task, rejected(task, str(error))) for task in group]
-    return [(task, generate_clip(job, task, module, model, portrait)) for task in group]
+    trained = getattr(module, "TRAINED", False)
+    batches = drawn_together(group) if trained else [[task] for task in group]
+    made = [generate_clips(job, tasks, module, model, portrait) for tasks in batches]
+    return list(zip(group, chain.from_iterable(made), strict=True))
+
+
+def drawn_together(group: list[Task]) -> list[list[Task]]:
+    """The clips of a portrait in batches of one length, of FRAMES_AT_ONCE frames or a clip."""
+    batches = []
+    for n_frames, same in groupby(group, key=lambda task: task.n_frames):
+        tasks, clips = list(same), max(1, FRAMES_AT_ONCE // n_frames)
+        batches += [tasks[at : at + clips] for at in range(0, len(tasks), clips)]
+    return batches
 
 
 def _prepare(job: Job, module: ModuleType, model, picture: Path):
@@ -295,28 +327,67 @@ def _prepare(job: Job, module: ModuleType, model, picture: Path):
 
 def generate_clip(job: Job, task: Task, module: ModuleType, model, portrait) -> Generated:
     """One clip of a prepared portrait, checked; a rejected record instead of an exception."""
-    from visemix.faces.crops import CropError
-    from visemix.faces.detectors import load_detector
-    from visemix.media import MediaError, read_sound
+    return generate_clips(job, [task], module, model, portrait)[0]
 
-    start, media = time.process_time(), job.media_root / task.media
-    try:
-        sound = read_sound(media)
-        check_sound(sound[: task.n_frames * SAMPLES_PER_FRAME])
-        said = Utterance(
-            sound, task.label, task.word_start_s, task.word_end_s, tuple(task.phonemes.split())
-        )
-        made = module.generate(model, portrait, said, task.n_frames, task.seed)
-        frames = check_frames(made, task.n_frames)
-        detector = load_detector(**job.detector) if job.detector else None
-        mouth = crop_checked(frames, sound, detector, job.crop_parameters, job.min_face_share)
-    except (GenerationError, MediaError, CropError) as error:
-        made = rejected(task, str(error).removeprefix(f"{media}: "))
-        crops, quality, record = None, {}, made.record
+
+def generate_clips(
+    job: Job, tasks: list[Task], module: ModuleType, model, portrait
+) -> list[Generated]:
+    """As generate_clip for clips of one length; those of a trained generator are drawn together."""
+    start = time.process_time()
+    found = [_or_reason(job, task, _utterance) for task in tasks]
+    spoken = [(task, said) for task, (said, _) in zip(tasks, found, strict=True) if said]
+    if getattr(module, "TRAINED", False):
+        seeds = [task.seed for task, _ in spoken]
+        utterances = [said for _, said in spoken]
+        made = module.generate_batch(model, portrait, utterances, tasks[0].n_frames, seeds)
     else:
-        crops, quality = mouth.crops, mouth.quality
-        record = replace(rejected(task, "").record, status="accepted")
-    return Generated(replace(record, seconds=time.process_time() - start), crops, quality)
+        made = (
+            module.generate(model, portrait, said, task.n_frames, task.seed)
+            for task, said in spoken
+        )
+    outcomes = [
+        _or_reason(job, task, _mouth, said, made) if said else (None, reason)
+        for task, (said, reason) in zip(tasks, found, strict=True)
+    ]
+    seconds = (time.process_time() - start) / len(tasks)
+    return [_generated(task, *one, seconds) for task, one in zip(tasks, outcomes, strict=True)]
+
+
+def _or_reason(job: Job, task: Task, function: Callable, *arguments) -> tuple:
+    """What function(job, task, ...) gives and '', or None and the reason for the records."""
+    from visemix.faces.crops import CropError
+    from visemix.media import MediaError
+
+    try:
+        return function(job, task, *arguments), ""
+    except (GenerationError, MediaError, CropError) as error:
+        return None, str(error).removeprefix(f"{job.media_root / task.media}: ")
+
+
+def _utterance(job: Job, task: Task) -> Utterance:
+    from visemix.media import read_sound
+
+    sound = read_sound(job.media_root / task.media)
+    check_sound(sound[: task.n_frames * SAMPLES_PER_FRAME])
+    said = tuple(task.phonemes.split())
+    return Utterance(sound, task.label, task.word_start_s, task.word_end_s, said)
+
+
+def _mouth(job: Job, task: Task, said: Utterance, made: Iterator) -> "MouthCrops":
+    """Crops of the next clip that is made."""
+    from visemix.faces.detectors import load_detector
+
+    frames = check_frames(next(made), task.n_frames)
+    detector = load_detector(**job.detector) if job.detector else None
+    return crop_checked(frames, said.sound, detector, job.crop_parameters, job.min_face_share)
+
+
+def _generated(task: Task, mouth: "MouthCrops | None", reason: str, seconds: float) -> Generated:
+    record = replace(rejected(task, reason).record, seconds=seconds)
+    if mouth is None:
+        return Generated(record, None, {})
+    return Generated(replace(record, status="accepted"), mouth.crops, mouth.quality)
 
 
 def crop_checked(
@@ -381,8 +452,14 @@ def _crop_record(task: Task, made: Generated) -> CropRecord:
     )  # fmt: skip
 
 
+def load_model(module: ModuleType, folder: Path, device: str):
+    """The model of a generator, if it is trained with its networks on the device."""
+    trained = getattr(module, "TRAINED", False)
+    return module.load(folder, device) if trained else module.load(folder)
+
+
 @lru_cache(maxsize=1)
-def _model(generator: str, shared: Path) -> tuple[ModuleType, object]:
+def _model(generator: str, shared: Path, device: str) -> tuple[ModuleType, object]:
     """The generator of this process, one thread each: parallel work is done by processes."""
     import cv2
     from threadpoolctl import threadpool_limits
@@ -390,4 +467,4 @@ def _model(generator: str, shared: Path) -> tuple[ModuleType, object]:
     cv2.setNumThreads(1)
     threadpool_limits(1)
     module = generator_module(generator)
-    return module, module.load(shared)
+    return module, load_model(module, shared, device)

@@ -36,16 +36,20 @@ from visemix.generators.contract import (
     Utterance,
     crop_checked,
     generator_module,
+    load_model,
     make_folder,
     weights_sha256,
 )
+from visemix.generators.external import GENERATORS as EXTERNAL
 from visemix.generators.pairing import check_manifest_leaks
 from visemix.media import SAMPLE_RATE, Clip, MediaError, read_clip
+from visemix.run.gpus import device_model, processes_on
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
 
 SPLIT = "val"
-SECONDS = "seconds.csv"  # clip_id, preparing, generating: wall-clock seconds, as clips are made
+# clip_id, preparing, generating: wall-clock seconds, as clips are made; device that made them
+SECONDS = "seconds.csv"
 _COLUMNS = (
     "clip_id", "label", "speaker", "word_start_s", "word_end_s", "media", "n_frames", "fps",
     "sha256", "seed", "phonemes",
@@ -62,6 +66,7 @@ class Reconstruction:
     crop_parameters: dict
     detector: dict  # keyword arguments of faces.detectors.load_detector
     min_face_share: float
+    device: str = "cpu"  # of a trained generator's networks
 
 
 def evaluation_set(
@@ -79,6 +84,7 @@ def evaluation_set(
     workers: int = 1,
     clips_per_shard: int = CLIPS_PER_SHARD,
     pronunciations: Mapping[str, Sequence[str]] | None = None,
+    device: str = "cpu",
 ) -> None:
     """Make the evaluation set of a generator as a crop set at `folder` (see clips.shards).
 
@@ -89,6 +95,8 @@ def evaluation_set(
         parameters: as those of faces.crops.crop_set.
         clips: how many validation clips, drawn at random; None or too many takes all.
         pronunciations: phonemes of each label, for text-driven generators.
+        device: of a trained generator's networks, which then share it in as many processes as it
+            has memory for; the set records it.
 
     The index has, besides the quality of the crops, landmark_distance and mouth_distance: the mean
     distance to the real clip of the five points, and of the two mouth corners, in crop px after
@@ -112,8 +120,9 @@ def evaluation_set(
         known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
         plan["phonemes"] = plan["label"].map(known).fillna("")
     job = Reconstruction(
-        generator, model_folder, Path(media_root), parameters, detector, min_face_share
+        generator, model_folder, Path(media_root), parameters, detector, min_face_share, device
     )
+    workers, made_on = processes_on(device, workers), made_on_device(generator, device)
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         tasks = rows[list(_COLUMNS)].to_dict("records")
@@ -121,15 +130,24 @@ def evaluation_set(
             made = ordered_map(partial(_reconstruct, job), tasks, workers, on_crash=_crashed)
             for record, seconds in made:
                 if seconds:
-                    file.write(f"{record.clip_id},{seconds[0]:.4f},{seconds[1]:.4f}\n")
+                    file.write(f"{record.clip_id},{seconds[0]:.4f},{seconds[1]:.4f},{made_on}\n")
                 yield record
 
     recorded = {"role": EVALUATION, "split": SPLIT, "generator": generator}
     recorded |= {"version": module.version(), "code": code_digest(__name__)}
     recorded |= {"crops": parameters | describe_detector(**detector)}
     recorded |= {"min_face_share": min_face_share}
+    if generator in TRAINED:
+        recorded["device"] = device
     Path(seconds_path).parent.mkdir(parents=True, exist_ok=True)
     build_crops(folder, plan, make, recorded, clips_per_shard)
+
+
+def made_on_device(generator: str, device: str) -> str:
+    """On what a generator makes its clips: 'cpu', a GPU's name, or what its program takes."""
+    if generator in EXTERNAL:
+        return "the device that its program takes"
+    return device_model() if generator in TRAINED and device != "cpu" else "cpu"
 
 
 def draw_clips(
@@ -180,7 +198,7 @@ def _generate(
     job: Reconstruction, real: Clip, clip: dict
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """Frames from the first frame and the sound, and the seconds of preparing and generating."""
-    module, model = _model(job.generator, job.model_folder)
+    module, model = _model(job.generator, job.model_folder, job.device)
     said = Utterance(
         real.sound, clip["label"], clip["word_start_s"], clip["word_end_s"],
         tuple(clip["phonemes"].split()),
@@ -227,11 +245,11 @@ def _rejected(clip: dict, reason: str) -> CropRecord:
 
 
 @lru_cache(maxsize=1)
-def _model(generator: str, folder: Path) -> tuple[ModuleType, object]:
+def _model(generator: str, folder: Path, device: str) -> tuple[ModuleType, object]:
     """The generator of this process, one thread each: parallel work is done by processes."""
     from threadpoolctl import threadpool_limits
 
     cv2.setNumThreads(1)
     threadpool_limits(1)
     module = generator_module(generator)
-    return module, module.load(folder)
+    return module, load_model(module, folder, device)

@@ -10,7 +10,7 @@ import torch
 
 from visemix.evaluation.generator_measures import mean_measure
 from visemix.generators.checks import mouth_motion
-from visemix.generators.paired_clips import PairedClips
+from visemix.generators.paired_clips import PairedClips, spread_rows
 
 MAX_LAG = 5  # frames: how far a movement is moved to see where it fits best
 MOUTH = slice(24, 72)  # rows and columns of the crop's middle half
@@ -42,8 +42,7 @@ def measure(
         structural_similarity_index_measure,
     )
 
-    rows = np.unique(np.linspace(0, len(held_out) - 1, min(clips, len(held_out))).round())
-    rows = rows.astype(np.int64)
+    rows = spread_rows(len(held_out), clips)
     if len(rows) < 2:
         raise ValueError(f"{len(rows)} held-out clips can be measured; two are needed at least")
     values = []

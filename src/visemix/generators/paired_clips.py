@@ -5,7 +5,9 @@ The sounds of a split are one file, `sounds.npy`: int16 samples, 16 kHz mono, cl
 `rejects.parquet` which clips have none, and why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -116,6 +118,37 @@ def open_paired(crops_folder: str | PathLike, sounds_folder: str | PathLike) -> 
         "sounds_index": sha256_file(index_path),
     }
     return PairedClips(crop_set, samples, table.drop(columns="frames"), digests)
+
+
+@contextmanager
+def read_ahead(read: Callable[[int], object], numbers: Iterable[int]) -> Iterator[Iterator]:
+    """Context manager that yields an iterator over read(number), in order.
+
+    One background thread reads the next batch while the caller works with the last one. An error of
+    `read` is raised where its batch is taken. Leaving the block, also in the middle, ends the
+    thread.
+    """
+    with ThreadPoolExecutor(1, "read-ahead") as thread:
+
+        def batches() -> Iterator:
+            last = None
+            for number in numbers:
+                following = thread.submit(read, number)
+                if last is not None:
+                    yield last.result()
+                last = following
+            if last is not None:
+                yield last.result()
+
+        try:
+            yield batches()
+        finally:
+            thread.shutdown(cancel_futures=True)
+
+
+def spread_rows(clips: int, most: int) -> np.ndarray:
+    """At most `most` of the rows 0..clips-1 (n,) int64, evenly spread; all if there are no more."""
+    return np.unique(np.linspace(0, clips - 1, min(clips, most)).round()).astype(np.int64)
 
 
 def write_sounds(

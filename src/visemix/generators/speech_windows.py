@@ -10,7 +10,7 @@ sample 640 i, that is at column 3.2 i.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from scipy.signal import get_window, lfilter
@@ -22,7 +22,7 @@ LOWEST, HIGHEST = 55.0, 7600.0  # Hz
 MIN_DB, REFERENCE_DB, RANGE = -100.0, 20.0, 4.0
 COLUMNS_PER_SECOND = SAMPLE_RATE // HOP
 WINDOW = 16  # columns: 200 ms, the length of five frames
-KEPT = 4096  # spectrograms, of 30 kB for 29 frames
+KEPT = 4096  # spectrograms of a split, of 30 kB for 29 frames
 
 
 def mel_spectrogram(sound: np.ndarray) -> np.ndarray:
@@ -50,14 +50,14 @@ def mel_spectrogram(sound: np.ndarray) -> np.ndarray:
 def spectra_of(data) -> Callable[[int], np.ndarray]:
     """The function that gives the mel spectrogram (80, columns) of a row of paired clips.
 
-    It remembers thousands: a training reads every clip many times.
+    It remembers those of a small split, up to KEPT clips. Of a larger one it remembers none: rows
+    come in random order, so that hardly one would still be there when it is read again.
     """
 
-    @lru_cache(maxsize=KEPT)
     def spectrum(row: int) -> np.ndarray:
         return mel_spectrogram(data.sounds([row])[0])
 
-    return spectrum
+    return cache(spectrum) if len(data) <= KEPT else spectrum
 
 
 def windows(mel: np.ndarray, first_frames: Sequence[int] | np.ndarray) -> np.ndarray:

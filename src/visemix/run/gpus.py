@@ -14,6 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+# For each process that makes clips on a GPU: half for what CUDA and its libraries keep, about 15 MB
+# for each of 64 pictures of the largest network at 96 px, and room for what torch holds back.
+PROCESS_BYTES = 3 << 30
+
 # descriptors of held locks: they must live, and stay open, as long as the process
 _held: list[int] = []
 
@@ -92,6 +96,32 @@ def device_name() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def processes_on(device: str, processes: int) -> int:
+    """How many of `processes` may share the device: PROCESS_BYTES of a GPU's memory for each.
+
+    At least one; all of them on the CPU, and then torch is not imported.
+    """
+    if device == "cpu":
+        return processes
+    import torch
+
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return max(1, min(processes, memory // PROCESS_BYTES))
+
+
+def prepare_inference(device: str) -> None:
+    """One thread of torch, since parallel work is done by processes; on a GPU equal bits each time.
+
+    Imports torch.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    if torch.device(device).type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
 
 
 def device_model() -> str:

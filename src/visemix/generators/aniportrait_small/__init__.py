@@ -13,6 +13,7 @@ with each of these meshes. `external-aniportrait` runs the published program. Th
 Only the second stage is trained, on crops and sounds of the training split.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,9 +21,10 @@ from pathlib import Path
 import numpy as np
 
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.contract import SAMPLES_PER_FRAME, Utterance
+from visemix.generators.contract import Utterance
 from visemix.generators.crop_space import CropPortrait, paste, prepare_crop
 from visemix.generators.pictures import read_picture
+from visemix.run.gpus import prepare_inference
 from visemix.run.provenance import code_digest
 
 TRAINED = True
@@ -53,14 +55,15 @@ def build(folder: Path, workers: int = 1) -> None:
     """Nothing is shared besides the weights."""
 
 
-def load(folder: Path) -> Model:
-    """Both stages and a face detector. Raises FileNotFoundError before `train`."""
-    import torch
+def load(folder: Path, device: str = "cpu") -> Model:
+    """Both stages, the network on `device`, and a face detector.
 
+    Raises FileNotFoundError before `train`.
+    """
     from visemix.generators.aniportrait_small.renderer import load_weights
 
-    torch.set_num_threads(1)  # parallel work is done by processes
-    return Model(load_weights(folder), RetinaFace(threads=1))
+    prepare_inference(device)
+    return Model(load_weights(folder, device), RetinaFace(threads=1))
 
 
 def prepare(model: Model, picture: Path) -> CropPortrait:
@@ -79,7 +82,17 @@ def generate(
     The sound is cut, or padded with silence, to the frames' length; a silent one leaves the mouth
     at rest. The seed draws the noise that the frames start from.
     """
-    length = n_frames * SAMPLES_PER_FRAME
-    sound = utterance.sound[:length]
-    sound = np.pad(sound, (0, length - len(sound)))
-    return paste(portrait, model.renderer.make(portrait.crop[None], sound[None], seed)[0])
+    return next(generate_batch(model, portrait, [utterance], n_frames, [seed]))
+
+
+def generate_batch(
+    model: Model,
+    portrait: CropPortrait,
+    utterances: Sequence[Utterance],
+    n_frames: int,
+    seeds: Sequence[int],
+) -> Iterator[np.ndarray]:
+    """What `generate` gives of each utterance, all drawn together."""
+    sounds = np.stack([utterance.fitted(n_frames) for utterance in utterances])
+    still = np.repeat(portrait.crop[None], len(sounds), 0)
+    yield from (paste(portrait, crops) for crops in model.renderer.make(still, sounds, seeds))

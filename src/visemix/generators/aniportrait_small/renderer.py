@@ -11,6 +11,7 @@ variances of the mouth over time (means of 5 of them) of 74, 116 and 167, where 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from visemix.faces.alignment import CROP_SIZE
 from visemix.generators.aniportrait_small.diffusion import sample
 from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.unet import UNet, UNetConfig
+from visemix.generators.contract import FRAMES_AT_ONCE
 from visemix.generators.sound_to_visemes import Codebook
 from visemix.run.atomic import atomic_path
 
@@ -45,29 +47,47 @@ class Renderer:
     guidance: float  # by how much the change that the mesh makes is enlarged, 1: not
     alignment: str = "retinaface"  # of the crops that it learnt from, see faces.crops.crop_clip
 
-    def make(self, first: np.ndarray, sounds: np.ndarray, seed: int = 0) -> np.ndarray:
+    def make(
+        self, first: np.ndarray, sounds: np.ndarray, seeds: int | Sequence[int] = 0
+    ) -> np.ndarray:
         """Crops (B, T, 96, 96) uint8 from crops (B, 96, 96) uint8 and sounds (B, T * 640) int16.
 
-        Each clip as if it were alone. The mesh's part in a change is enlarged `guidance` times.
+        Each clip as if it were alone, from a seed for all or one each; FRAMES_AT_ONCE frames are
+        drawn together. The mesh's part in a change is enlarged `guidance` times.
         """
-        return np.stack([self._clip(*one, seed) for one in zip(first, sounds, strict=True)])
-
-    def _clip(self, crop: np.ndarray, sound: np.ndarray, seed: int) -> np.ndarray:
-        device = next(self.network.parameters()).device
-        frames, side = len(sound) // SAMPLES_PER_FRAME, self.network.config.size
-        mesh = self.square(self.mesh.draw(self.mesh.movement(sound, frames)), device)
-        reference = self.square(crop[None, ..., None], device).expand(frames, -1, -1, -1)
-        noise = torch.randn((1, 1, side, side), generator=torch.Generator().manual_seed(seed))
+        frames, seeds = sounds.shape[1] // SAMPLES_PER_FRAME, np.broadcast_to(seeds, len(first))
+        seen = [self._seen(*one, frames) for one in zip(first, sounds, seeds, strict=True)]
+        noise, reference, mesh = (
+            torch.cat(clips).split(FRAMES_AT_ONCE) for clips in zip(*seen, strict=True)
+        )
         with torch.inference_mode():
-            network = self.network.eval()
+            parts = [self._changes(*part) for part in zip(noise, reference, mesh, strict=True)]
+            changes = torch.cat(parts).split(frames)
+            made = [self._add(*one) for one in zip(first, changes, strict=True)]
+            return torch.stack(made).cpu().numpy()
 
-            def predict(noisy, times):
-                blind = network(noisy, times, reference, torch.zeros_like(mesh))
-                return blind + self.guidance * (network(noisy, times, reference, mesh) - blind)
+    def _seen(
+        self, crop: np.ndarray, sound: np.ndarray, seed: int, frames: int
+    ) -> tuple[torch.Tensor, ...]:
+        """Noise, reference and mesh (T, C, size, size) of a clip, as the network sees them."""
+        device = next(self.network.parameters()).device
+        side, drawn = self.network.config.size, torch.Generator().manual_seed(int(seed))
+        noise = torch.randn((1, 1, side, side), generator=drawn)
+        reference = self.square(crop[None, ..., None], device)
+        mesh = self.square(self.mesh.draw(self.mesh.movement(sound, frames)), device)
+        return *(x.to(device).expand(frames, -1, -1, -1) for x in (noise, reference)), mesh
 
-            noise = noise.to(device).expand(frames, -1, -1, -1)
-            change = sample(predict, noise, self.sampling_steps)
-            return self._add(crop, change * self.spread).cpu().numpy()
+    def _changes(
+        self, noise: torch.Tensor, reference: torch.Tensor, mesh: torch.Tensor
+    ) -> torch.Tensor:
+        """How the squares of frames differ from their references (N, 1, size, size)."""
+        network = self.network.eval()
+
+        def predict(noisy, times):
+            blind = network(noisy, times, reference, torch.zeros_like(mesh))
+            return blind + self.guidance * (network(noisy, times, reference, mesh) - blind)
+
+        return sample(predict, noise, self.sampling_steps) * self.spread
 
     def square(self, pictures: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
         """The mouth's square (N, C, size, size) in [-1, 1] of pictures (N, 96, 96, C) uint8."""

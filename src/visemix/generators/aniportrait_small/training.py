@@ -66,10 +66,10 @@ def train(
     batches = Batches(data, renderer, training, seed)
     optimiser = torch.optim.Adam(renderer.network.parameters(), lr=training.learning_rate)
 
-    def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
+    def step(batch: tuple[torch.Tensor, ...], notes: dict) -> dict[str, torch.Tensor]:
         if "before" not in notes:
             notes["before"] = measure(renderer.make, held_out, training.validation_clips)
-        reference, mesh_seen, change, noise, times = batches.read(number)
+        reference, mesh_seen, change, noise, times = batch
         noisy = add_noise(change, noise, times)
         made = renderer.network.train()(noisy, times, reference, mesh_seen)
         loss = F.mse_loss(made, change)
@@ -83,7 +83,9 @@ def train(
 
     resume = folder.with_name(folder.name + ".resume")
     parts = {"network": renderer.network, "optimiser": optimiser}
-    state = run_steps(parts, step, validate, training.steps, resume, identity, training, device)
+    state = run_steps(
+        parts, batches.read, step, validate, training.steps, resume, identity, training, device
+    )
 
     # Results: the summary last, so that a folder with one is complete.
     folder.mkdir(parents=True, exist_ok=True)

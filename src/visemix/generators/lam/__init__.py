@@ -4,6 +4,7 @@ A picture's mouth crop and a sound give mouth crops, which are pasted into the p
 is LAM-Baseline; those trained with a VSR perceptual loss as well are the modules v, l and vl.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,10 +15,10 @@ from visemix.faces.retinaface import RetinaFace
 from visemix.generators.contract import Utterance
 from visemix.generators.crop_space import CropPortrait, paste, prepare_crop
 from visemix.generators.pictures import read_picture
+from visemix.run.gpus import prepare_inference
 from visemix.run.provenance import code_digest
 
 TRAINED = True
-SAMPLES_PER_FRAME = 640
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,12 @@ def build(folder: Path, workers: int = 1) -> None:
     """Nothing is shared besides the weights."""
 
 
-def load(folder: Path) -> Model:
-    """The trained network and a face detector. Raises FileNotFoundError before `train`."""
-    import torch
-
+def load(folder: Path, device: str = "cpu") -> Model:
+    """The network on `device`, and a face detector. Raises FileNotFoundError before `train`."""
     from visemix.generators.lam.weights import load_weights
 
-    torch.set_num_threads(1)  # parallel work is done by processes
-    return Model(load_weights(folder), RetinaFace(threads=1))
+    prepare_inference(device)
+    return Model(load_weights(folder, device), RetinaFace(threads=1))
 
 
 def prepare(model: Model, picture: Path) -> CropPortrait:
@@ -81,7 +80,17 @@ def generate(
     The sound is cut, or padded with silence, to the frames' length. Nothing is drawn at random, so
     that the seed changes nothing.
     """
-    length = n_frames * SAMPLES_PER_FRAME
-    sound = utterance.sound[:length]
-    sound = np.pad(sound, (0, length - len(sound)))
-    return paste(portrait, model.animator.make(portrait.crop[None], sound[None])[0])
+    return next(generate_batch(model, portrait, [utterance], n_frames, [seed]))
+
+
+def generate_batch(
+    model: Model,
+    portrait: CropPortrait,
+    utterances: Sequence[Utterance],
+    n_frames: int,
+    seeds: Sequence[int],
+) -> Iterator[np.ndarray]:
+    """What `generate` gives of each utterance, all drawn together."""
+    sounds = np.stack([utterance.fitted(n_frames) for utterance in utterances])
+    still = np.repeat(portrait.crop[None], len(sounds), 0)
+    yield from (paste(portrait, crops) for crops in model.animator.make(still, sounds))

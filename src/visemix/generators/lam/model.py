@@ -96,12 +96,21 @@ class Lam(nn.Module):
         rotations: torch.Tensor | None = None,
         drawn: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        batch, frames = windows.shape[:2]
+        return self.draw(first, self.speech_encoder(windows), rotations, drawn)
+
+    def draw(
+        self,
+        first: torch.Tensor,
+        speech: torch.Tensor,
+        rotations: torch.Tensor | None = None,
+        drawn: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """What `forward` does with speech codes z_s (B, T, speech_code): clip by clip."""
+        batch, frames = speech.shape[:2]
         image, features = self.image_encoder(first[:, None])  # (B, z_i), [(B, C, h, h)]
-        speech = self.speech_encoder(windows)  # (B, T, z_s)
-        turned = windows.new_zeros(batch, frames, 9)
+        turned = speech.new_zeros(batch, frames, 9)
         if rotations is not None:
-            turned = (rotations - torch.eye(3, device=windows.device)).flatten(2)
+            turned = (rotations - torch.eye(3, device=speech.device)).flatten(2)
         moving = torch.cat((speech, self.rotation_encoder(turned)), 2)  # (B, T, z_s + z_r)
         if drawn is not None:
             moving, frames = select_frames(moving, drawn), drawn.shape[1]

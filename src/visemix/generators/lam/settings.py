@@ -13,6 +13,13 @@ class LamTraining:
     Attributes:
         steps: updates of each network. 70 epochs of LRW at 96 clips a step.
         batch_size: clips a step (32 GPUs with 3 each).
+        micro_batch: clips of a step that are drawn, and whose activations are in memory, at once
+            (the paper's 3 a GPU); None or no fewer than batch_size: all. The step is the same up to
+            rounding, see step.update. At the default sizes autograd saves 53 MB a frame in the
+            generator and 2.2 MB a frame and 2.3 MB a sampled frame in the discriminators, in float
+            32: 1.6 GB for a clip of 29 frames, 4.2 GB for one of 75; a whole batch of 96 of LRW's
+            clips would need 158 GB. Counted with torch.autograd.graph.saved_tensors_hooks on a clip
+            of 2 frames and of 4, each storage once and without the weights.
         frames: of the stretch of a clip that a step sees, whose first frame drives it.
         sampled_frames: S(v), the frames of each clip that D_img sees (unstated).
         learning_rate: of Adam for the generator and D_img; sequence_learning_rate: for D_seq.
@@ -35,6 +42,7 @@ class LamTraining:
 
     steps: int = 356391
     batch_size: int = 96
+    micro_batch: int | None = None
     frames: int = 75
     sampled_frames: int = 8
     learning_rate: float = 1e-4
@@ -56,8 +64,8 @@ class LamTraining:
     threads: int = 8
 
     def __post_init__(self):
-        for name in ("steps", "batch_size", "frames", "sampled_frames", "drawn_frames",
-                     "validate_every", "validation_clips", "threads"):  # fmt: skip
+        for name in ("steps", "batch_size", "micro_batch", "frames", "sampled_frames",
+                     "drawn_frames", "validate_every", "validation_clips", "threads"):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")

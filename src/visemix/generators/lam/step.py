@@ -83,28 +83,98 @@ def update(
     networks.train()
     if step < training.speech_steps:
         return hear(networks, optimisers, batch)
-    real, first = batch["real"], batch["real"][:, 0]
-    judged = step >= training.adversarial_start
-    drawn = None if judged else batch["drawn"]
-    made = networks["generator"](first, batch["speech"], batch["rotations"], drawn)
+    return animate(networks, optimisers, batch, training, step >= training.adversarial_start, vsr)
+
+
+def animate(
+    networks: nn.ModuleDict,
+    optimisers: dict[str, torch.optim.Optimizer],
+    batch: dict[str, torch.Tensor | None],
+    training: LamTraining,
+    judged: bool,
+    vsr: losses.LipReaderLoss | None = None,
+) -> dict[str, torch.Tensor]:
+    """A step of the discriminators, if clips are `judged` already, and one of the generator.
+
+    Where `micro_batch` is smaller than the batch, gradients are summed over parts of it, each with
+    its clips' proportion of the batch as weight: all losses are means over clips. The speech
+    encoder, whose batch normalisation looks at all clips, and which needs little memory, always
+    works on the whole batch. The clips that discriminators learn from are then drawn twice.
+    """
+    generator = networks["generator"]
+    spoken = generator.speech_encoder(batch["speech"])  # (B, F, z_s)
+    codes = spoken.detach().requires_grad_()
+    batch = {**batch, "codes": codes, "drawn": None if judged else batch["drawn"]}
+    parts = micro_batches(batch, training.micro_batch)
+    drawings = [None] * len(parts)  # with their graphs; several are drawn when they are needed
+    if len(parts) == 1:
+        drawings = [_draw(generator, parts[0])]
     terms = {}
     if judged:
-        for name in ("image", "sequence"):
-            networks[name].requires_grad_(True)
-            truth, fake = (discriminate(networks, name, clips, batch) for clips in
-                           (real, made.detach()))  # fmt: skip
-            terms[f"discriminator_{name}"] = losses.discriminator_loss(truth, fake)
-            _descend(optimisers[name], terms[f"discriminator_{name}"])
-            networks[name].requires_grad_(False)
-    if judged:
-        generator_terms = generator_losses(networks, batch, made, vsr)
-    else:
-        target = real if drawn is None else select_frames(real, drawn)
-        generator_terms = {"reconstruction": losses.reconstruction_loss(target, made)}
-    weights = loss_weights(training)
-    total = sum(weights[name] * value for name, value in generator_terms.items())
-    _descend(optimisers["generator"], total)
-    return {"total": total, **generator_terms, **terms}
+        with torch.no_grad():
+            shown = [
+                _draw(generator, part) if made is None else made.detach()
+                for part, made in zip(parts, drawings, strict=True)
+            ]
+        terms = _teach_discriminators(networks, optimisers, parts, shown)
+
+    weights, sums = loss_weights(training), {}
+    optimisers["generator"].zero_grad()
+    for part, made in zip(parts, drawings, strict=True):
+        made = _draw(generator, part) if made is None else made
+        found = generator_losses(networks, part, made, vsr) if judged else _likeness(part, made)
+        found = {"total": sum(weights[name] * value for name, value in found.items()), **found}
+        proportion = len(made) / len(codes)
+        (found["total"] * proportion).backward()
+        for name, value in found.items():
+            sums[name] = sums.get(name, 0) + value.detach() * proportion
+    spoken.backward(codes.grad)
+    optimisers["generator"].step()
+    return {**sums, **terms}
+
+
+def micro_batches(
+    batch: dict[str, torch.Tensor | None], clips: int | None
+) -> list[dict[str, torch.Tensor | None]]:
+    """A batch in parts of so many clips, the last one of what is left; None: in one part."""
+    size = len(batch["real"])
+    clips = clips or size
+    return [
+        {name: None if value is None else value[at : at + clips] for name, value in batch.items()}
+        for at in range(0, size, clips)
+    ]
+
+
+def _draw(generator: nn.Module, part: dict[str, torch.Tensor | None]) -> torch.Tensor:
+    return generator.draw(part["real"][:, 0], part["codes"], part["rotations"], part["drawn"])
+
+
+def _likeness(part: dict[str, torch.Tensor | None], made: torch.Tensor) -> dict:
+    """The reconstruction of the drawn frames alone."""
+    real, drawn = part["real"], part["drawn"]
+    target = real if drawn is None else select_frames(real, drawn)
+    return {"reconstruction": losses.reconstruction_loss(target, made)}
+
+
+def _teach_discriminators(
+    networks: nn.ModuleDict, optimisers: dict, parts: list[dict], shown: list[torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """One step of each discriminator on real clips and those made, `shown`, part by part."""
+    terms, size = {}, sum(map(len, shown))
+    for name in ("image", "sequence"):
+        networks[name].requires_grad_(True)
+        optimisers[name].zero_grad()
+        total = 0
+        for part, made in zip(parts, shown, strict=True):
+            truth, fake = (discriminate(networks, name, clips, part)
+                           for clips in (part["real"], made))  # fmt: skip
+            loss = losses.discriminator_loss(truth, fake)
+            (loss * (len(made) / size)).backward()
+            total = total + loss.detach() * (len(made) / size)
+        optimisers[name].step()
+        networks[name].requires_grad_(False)
+        terms[f"discriminator_{name}"] = total
+    return terms
 
 
 def hear(

@@ -26,7 +26,7 @@ from visemix.generators.lam.settings import LamTraining, split_settings
 from visemix.generators.lam.step import make_optimisers, read_batch, update
 from visemix.generators.lam.weights import WEIGHTS, Animator, write_weights
 from visemix.generators.measures import measure
-from visemix.generators.paired_clips import PairedClips
+from visemix.generators.paired_clips import PairedClips, read_ahead
 from visemix.generators.speech_windows import spectra_of
 from visemix.run.atomic import sha256_bytes, sha256_file, write_json
 from visemix.run.provenance import code_digest, environment
@@ -108,10 +108,13 @@ def train(
     spectra = spectra_of(data)
     due = checkpoints.Interval(training.checkpoint_seconds)
     steps = range(start, training.steps)
-    with checkpoints.stop_requests() as asked_to_stop:
+
+    def read(step: int) -> dict[str, torch.Tensor | None]:
+        return read_batch(data, spectra, training, seed, step, device, rotations)
+
+    with checkpoints.stop_requests() as asked_to_stop, read_ahead(read, steps) as batches:
         for step in tqdm(steps, unit="step", disable=not sys.stderr.isatty()):
-            batch = read_batch(data, spectra, training, seed, step, device, rotations)
-            terms = update(networks, optimisers, batch, training, step, vsr)
+            terms = update(networks, optimisers, next(batches), training, step, vsr)
             for name, value in terms.items():
                 state["sums"][name] = state["sums"].get(name, 0) + value.detach()
             state["step"] = step + 1

@@ -3,8 +3,10 @@
 from functools import partial
 
 from visemix.generators import lam
-from visemix.generators.lam import TRAINED, build, generate, load, prepare, version
+from visemix.generators.lam import TRAINED, build, generate, generate_batch, load, prepare, version
 
-__all__ = ["TRAINED", "build", "generate", "load", "prepare", "train", "version"]
+__all__ = [
+    "TRAINED", "build", "generate", "generate_batch", "load", "prepare", "train", "version",
+]  # fmt: skip
 
 train = partial(lam.train, configuration="V")

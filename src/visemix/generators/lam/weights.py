@@ -9,6 +9,7 @@ import safetensors
 import safetensors.torch
 import torch
 
+from visemix.generators.contract import FRAMES_AT_ONCE
 from visemix.generators.lam.model import Lam, LamConfig
 from visemix.generators.speech_windows import RANGE, mel_spectrogram, windows
 from visemix.run.atomic import atomic_path
@@ -29,12 +30,21 @@ class Animator:
     def make(self, first: np.ndarray, sounds: np.ndarray) -> np.ndarray:
         """Crops (B, T, 96, 96) uint8 from first frames (B, 96, 96) uint8 and sounds (B, T * 640).
 
-        The head keeps its rotation (the static rotation of section 4.1).
+        The head keeps its rotation (the static rotation of section 4.1). FRAMES_AT_ONCE frames, or
+        one of each clip, are drawn together.
         """
-        device = next(self.network.parameters()).device
+        network, device = self.network.eval(), next(self.network.parameters()).device
         with torch.inference_mode():
-            spoken = torch.from_numpy(speech(sounds)).to(device)
-            clips = self.network.eval()(to_grey(torch.from_numpy(first).to(device)), spoken)
+            codes = network.speech_encoder(torch.from_numpy(speech(sounds)).to(device))
+            still = to_grey(torch.from_numpy(first).to(device))
+            positions = torch.arange(codes.shape[1], device=device).expand(len(still), -1)
+            clips = torch.cat(
+                [
+                    network.draw(still, codes, None, part)
+                    for part in positions.split(max(1, FRAMES_AT_ONCE // len(still)), 1)
+                ],
+                1,
+            )
             return ((clips + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
 
 
@@ -70,7 +80,7 @@ def load_weights(folder: str | Path, device: str = "cpu") -> Animator:
     path = Path(folder) / WEIGHTS
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; train the generator lam first")
-    with safetensors.safe_open(path, framework="pt", device=device) as file:
+    with safetensors.safe_open(path, framework="pt", device="cpu") as file:
         facts = json.loads(file.metadata()["visemix"])
         values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     network = Lam(LamConfig(**facts["network"]))

@@ -6,6 +6,7 @@ is hidden where the paper hides the lower half of the face (see Wav2LipConfig.hi
 variant is the module `gan` beside this one.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from visemix.faces.retinaface import RetinaFace
 from visemix.generators.contract import Utterance
 from visemix.generators.crop_space import CropPortrait, paste, prepare_crop
 from visemix.generators.pictures import read_picture
+from visemix.run.gpus import prepare_inference
 from visemix.run.provenance import code_digest
 
 TRAINED = True
@@ -48,14 +50,12 @@ def train(data, held_out, settings: dict, folder: Path, seed: int, device: str =
     return training.train(data, held_out, settings, folder, seed, device)
 
 
-def load(folder: Path) -> Model:
-    """The trained generator. Raises FileNotFoundError before `train`."""
-    import torch
-
+def load(folder: Path, device: str = "cpu") -> Model:
+    """The generator on `device`, and a face detector. Raises FileNotFoundError before `train`."""
     from visemix.generators.wav2lip.training import load_generator
 
-    torch.set_num_threads(1)  # parallel work is done by processes
-    generator, eye_to_mouth, alignment = load_generator(folder)
+    prepare_inference(device)
+    generator, eye_to_mouth, alignment = load_generator(folder, device)
     return Model(generator, RetinaFace(threads=1), eye_to_mouth, alignment)
 
 
@@ -72,6 +72,19 @@ def generate(
 
     Nothing is drawn at random, so that the seed changes nothing.
     """
-    from visemix.generators.wav2lip.measures import speak
+    return next(generate_batch(model, portrait, [utterance], n_frames, [seed]))
 
-    return paste(portrait, speak(model.generator, portrait.crop, utterance.sound, n_frames))
+
+def generate_batch(
+    model: Model,
+    portrait: CropPortrait,
+    utterances: Sequence[Utterance],
+    n_frames: int,
+    seeds: Sequence[int],
+) -> Iterator[np.ndarray]:
+    """What `generate` gives of each utterance, all drawn together."""
+    from visemix.generators.wav2lip.measures import speak_all
+
+    sounds = [utterance.sound for utterance in utterances]
+    crops = speak_all(model.generator, portrait.crop, sounds, n_frames)
+    yield from (paste(portrait, clip) for clip in crops)

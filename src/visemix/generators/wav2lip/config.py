@@ -37,7 +37,8 @@ class Wav2LipConfig:
         cosine: let both learning rates fall to 0 along a cosine; few steps need it, because the
             running statistics of batch normalisation lag behind weights that move fast. Published:
             constant.
-        validate_every: steps between validations, of the expert and of the generator.
+        validate_every: steps between validations, of the expert and of the generator;
+            validation_clips: held-out clips that each of them looks at, evenly spread, or all.
         checkpoint_seconds: time between checkpoints; it has no part in the result.
         threads: CPU threads; another number gives other bits.
     """
@@ -61,6 +62,7 @@ class Wav2LipConfig:
     sync_threshold: float = 0.75
     gan_weight: float = 0.07
     validate_every: int = 3000
+    validation_clips: int = 2000
     checkpoint_seconds: float = 600.0
     cosine: bool = False
     threads: int = 8
@@ -75,7 +77,7 @@ class Wav2LipConfig:
             )
         for name in (
             "width", "expert_width", "critic_width", "expert_steps", "expert_batch_size", "steps",
-            "batch_size", "validate_every", "threads",
+            "batch_size", "validate_every", "validation_clips", "threads",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import WINDOWS, expert_batch, rows_of
+from visemix.generators.wav2lip.batches import WINDOWS, ExpertBatch, expert_batch, rows_of
 from visemix.generators.wav2lip.config import T, Wav2LipConfig
 from visemix.generators.wav2lip.syncnet import (
     MIN_WINDOWS,
@@ -57,10 +58,12 @@ def train_syncnet(
     model = SyncNet(config).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=config.expert_learning_rate)
 
-    def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
+    def read(number: int) -> ExpertBatch:
         clips = max(1, config.expert_batch_size // WINDOWS)
         rows, rng = rows_of(seed, number, _TRAINING, len(data), clips)
-        batch = expert_batch(data, spectra, rows, rng, config, device)
+        return expert_batch(data, spectra, rows, rng, config, device)
+
+    def step(batch: ExpertBatch, notes: dict) -> dict[str, torch.Tensor]:
         model.train()
         loss = expert_loss(model.compare(batch))
         optimiser.zero_grad()
@@ -78,7 +81,7 @@ def train_syncnet(
     resume = folder / "expert.resume"
     parts = {"model": model, "optimiser": optimiser}
     state = resumable.run_steps(
-        parts, step, validate, config.expert_steps, resume, identity, config, device
+        parts, read, step, validate, config.expert_steps, resume, identity, config, device
     )
     best = state["notes"]["best"]
     model.load_state_dict(best.pop("model"))
@@ -105,15 +108,16 @@ def train_syncnet(
 def validate_expert(
     model: SyncNet, held_out, spectra, seed: int, device: torch.device
 ) -> dict[str, float]:
-    """Loss and accuracy over four windows of each held-out clip.
+    """Loss and accuracy over four windows of each of `validation_clips` held-out clips.
 
     The accuracy is that of choosing between two sounds of the clip: how often a window's own is
     nearer than another one. Chance is one half, and no threshold has a part in it.
     """
     model.eval()
     sums, size = {"loss": 0.0, "accuracy": 0.0}, max(1, model.config.expert_batch_size // WINDOWS)
-    for number, start in enumerate(range(0, len(held_out), size)):
-        rows = np.arange(start, min(start + size, len(held_out)))
+    chosen = spread_rows(len(held_out), model.config.validation_clips)
+    for number, start in enumerate(range(0, len(chosen), size)):
+        rows = chosen[start : start + size]
         rng = np.random.default_rng([seed, _VALIDATION, number])
         cosines = model.compare(expert_batch(held_out, spectra, rows, rng, model.config, device))
         others = ~torch.eye(cosines.shape[-1], dtype=torch.bool, device=device)
@@ -121,7 +125,7 @@ def validate_expert(
         right = ((lead > 0).double() + 0.5 * (lead == 0)).mean()
         sums["loss"] += float(expert_loss(cosines)) * len(rows)
         sums["accuracy"] += float(right) * len(rows)
-    return {f"validation_{name}": total / len(held_out) for name, total in sums.items()}
+    return {f"validation_{name}": total / len(chosen) for name, total in sums.items()}
 
 
 def find_shifts(model: SyncNet, held_out, seed: int) -> dict[str, int]:
@@ -133,8 +137,7 @@ def find_shifts(model: SyncNet, held_out, seed: int) -> dict[str, int]:
     chance (more than 3 of 19 offsets where clips pause at the same times); n: clips. The weights
     were chosen on the same clips, by their loss.
     """
-    rows = np.unique(np.linspace(0, len(held_out) - 1, min(len(held_out), SHIFTED_CLIPS)).round())
-    rows = rows.astype(np.int64)
+    rows = spread_rows(len(held_out), SHIFTED_CLIPS)
     moves = np.random.default_rng([seed, _SHIFTS]).integers(
         -SHIFTS, SHIFTS, len(rows), endpoint=True
     )

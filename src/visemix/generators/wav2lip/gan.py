@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
-from visemix.generators.wav2lip import TRAINED, build, generate, load, prepare, version
+from visemix.generators.wav2lip import (
+    TRAINED,
+    build,
+    generate,
+    generate_batch,
+    load,
+    prepare,
+    version,
+)
 
-__all__ = ["TRAINED", "build", "generate", "load", "prepare", "train", "version"]
+__all__ = [
+    "TRAINED", "build", "generate", "generate_batch", "load", "prepare", "train", "version",
+]  # fmt: skip
 
 
 def train(data, held_out, settings: dict, folder: Path, seed: int, device: str = "cpu") -> dict:

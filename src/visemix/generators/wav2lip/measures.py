@@ -1,22 +1,35 @@
 """What a generator is worth on clips of speakers that it has not seen."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from visemix.generators.checks import mouth_motion
+from visemix.generators.contract import FRAMES_AT_ONCE
 from visemix.generators.measures import MAX_LAG, movement_correlation
+from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip.batches import frame_starts, masked, to_crops, to_pictures
 from visemix.generators.wav2lip.model import Generator
 from visemix.generators.wav2lip.syncnet import SyncNet, sync_confidence
 
 MEASURED_CLIPS = 60  # at most; evenly spread over the held-out clips
-FRAMES_AT_ONCE = 64
+
+
+def speak(generator: Generator, still: np.ndarray, sound: np.ndarray, n_frames: int) -> np.ndarray:
+    """Crops (n_frames, 96, 96) uint8 of one still (96, 96) uint8 speaking sound (N,) at 16 kHz.
+
+    See speak_all.
+    """
+    return speak_all(generator, still, [sound], n_frames)[0]
 
 
 @torch.inference_mode()
-def speak(generator: Generator, still: np.ndarray, sound: np.ndarray, n_frames: int) -> np.ndarray:
-    """Crops (n_frames, 96, 96) uint8 of one still (96, 96) uint8 speaking sound (N,) at 16 kHz.
+def speak_all(
+    generator: Generator, still: np.ndarray, sounds: Sequence[np.ndarray], n_frames: int
+) -> np.ndarray:
+    """Crops (B, n_frames, 96, 96) uint8 of one still (96, 96) uint8 speaking B sounds at 16 kHz.
 
     The still is both the masked crop and the reference. Every frame is drawn: where the sound ends
     before a frame's 200 ms do, silence follows (the published script drops those frames).
@@ -25,12 +38,14 @@ def speak(generator: Generator, still: np.ndarray, sound: np.ndarray, n_frames: 
     config, device = generator.config, next(generator.parameters()).device
     picture = to_pictures(still[None], config, device)  # (1, S, S)
     face = torch.stack([masked(picture, config), picture], 1)  # (1, 2, S, S)
-    mels = torch.from_numpy(windows(mel_spectrogram(sound), frame_starts(0, n_frames)))
+    starts = frame_starts(0, n_frames)
+    mels = np.concatenate([windows(mel_spectrogram(sound), starts) for sound in sounds])
     drawn = [
         generator(part[:, None].to(device), face.expand(len(part), -1, -1, -1))[:, 0]
-        for part in mels.split(FRAMES_AT_ONCE)
+        for part in torch.from_numpy(mels).split(FRAMES_AT_ONCE)
     ]
-    return to_crops(torch.cat(drawn), still, config)
+    crops = to_crops(torch.cat(drawn), still, config)
+    return crops.reshape(len(sounds), n_frames, *still.shape)
 
 
 def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]:
@@ -46,9 +61,7 @@ def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]
     movement_other_sound the same where the still speaks another clip's sound. clips: how many were
     measured.
     """
-    chosen = np.unique(
-        np.linspace(0, len(held_out) - 1, min(len(held_out), MEASURED_CLIPS)).round().astype(int)
-    )
+    chosen = spread_rows(len(held_out), MEASURED_CLIPS)
     others = np.roll(chosen, len(chosen) // 2)  # neighbours say the same word
     rows = [
         _measure_clip(generator, expert, held_out, *r) for r in zip(chosen, others, strict=True)

@@ -16,6 +16,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from visemix.generators.paired_clips import read_ahead
 from visemix.generators.wav2lip.config import Wav2LipConfig
 from visemix.run.atomic import atomic_path, sha256_bytes
 from visemix.run.provenance import code_digest
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 
 def run_steps(
     parts: dict,
-    step: Callable[[int, dict], dict[str, torch.Tensor]],
+    read: Callable[[int], object],
+    step: Callable[[object, dict], dict[str, torch.Tensor]],
     validate: Callable[[int, dict], dict[str, float]],
     steps: int,
     folder: Path,
@@ -38,7 +40,8 @@ def run_steps(
 
     Args:
         parts: networks and optimisers by name; all are in a checkpoint.
-        step: makes one step from its number and the notes; gives losses to be averaged.
+        read: the batch of a step from its number alone; called ahead, in a thread.
+        step: makes one step from its batch and the notes; gives losses to be averaged.
         validate: every config.validate_every steps and after the last one; gives a row of the
             history, and may write plain values and tensors into the notes.
         folder: of the checkpoint, which is left there: whoever has saved the result removes it.
@@ -61,10 +64,13 @@ def run_steps(
     due = checkpoints.Interval(config.checkpoint_seconds)
     state["resumed_at_step"] = state["step"]
     numbers = range(state["step"], steps)
-    with checkpoints.stop_requests() as asked_to_stop:
+    with (
+        checkpoints.stop_requests() as asked_to_stop,
+        read_ahead(read, numbers) as batches,
+    ):
         for number in tqdm(numbers, unit="step", disable=not sys.stderr.isatty()):
             _set_rates(parts, number / steps if config.cosine else 0.0)
-            for name, loss in step(number, state["notes"]).items():
+            for name, loss in step(next(batches), state["notes"]).items():
                 state["sums"][name] = state["sums"].get(name, 0) + loss.detach()
             state["step"] = done = number + 1
             if done % config.validate_every == 0 or done == steps:
@@ -143,7 +149,7 @@ def read_weights(path: Path, network: type, device="cpu") -> tuple[torch.nn.Modu
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; train the generator first")
     try:
-        with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             facts = json.loads(file.metadata()["visemix"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model = network(Wav2LipConfig(**facts["config"]))

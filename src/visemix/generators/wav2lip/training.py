@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip import resumable
 from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of
@@ -67,9 +68,11 @@ def train(
         parts |= {"critic": critic, "critic_optimiser": _adam(critic, config, adversarial)}
     before = measure(generator, expert, held_out)
 
-    def step(number: int, notes: dict) -> dict[str, torch.Tensor]:
+    def read(number: int) -> GeneratorBatch:
         rows, rng = rows_of(seed, number, _TRAINING, len(data), config.batch_size)
-        batch = generator_batch(data, spectra, rows, rng, config, device)
+        return generator_batch(data, spectra, rows, rng, config, device)
+
+    def step(batch: GeneratorBatch, notes: dict) -> dict[str, torch.Tensor]:
         return training_step(parts, expert, batch, config, notes.get("sync_weight", 0.0))
 
     def validate(number: int, notes: dict) -> dict[str, float]:
@@ -81,7 +84,7 @@ def train(
 
     resume = folder / "generator.resume"
     state = resumable.run_steps(
-        parts, step, validate, config.steps, resume, identity, config, device
+        parts, read, step, validate, config.steps, resume, identity, config, device
     )
     weights = folder / WEIGHTS
     learnt_from = {"eye_to_mouth": data.eye_to_mouth, "alignment": data.alignment}
@@ -198,17 +201,18 @@ def next_sync_weight(weight: float, held_out_sync: float, config: Wav2LipConfig)
 def held_out_losses(
     generator: Generator, expert: SyncNet, held_out, spectra, seed: int, device: torch.device
 ) -> dict[str, float]:
-    """Mean L1 and sync loss over one window of each held-out clip."""
+    """Mean L1 and sync loss over one window of each of `validation_clips` held-out clips."""
     generator.eval()
     config, sums = generator.config, {"l1": 0.0, "sync": 0.0}
-    for number, start in enumerate(range(0, len(held_out), config.batch_size)):
-        rows = np.arange(start, min(start + config.batch_size, len(held_out)))
+    chosen = spread_rows(len(held_out), config.validation_clips)
+    for number, start in enumerate(range(0, len(chosen), config.batch_size)):
+        rows = chosen[start : start + config.batch_size]
         rng = np.random.default_rng([seed, _VALIDATION, number])
         batch = generator_batch(held_out, spectra, rows, rng, config, device)
         losses = generator_losses(draw(generator, batch), batch, expert, None, config)
         for name in sums:
             sums[name] += float(losses[name]) * len(rows)
-    return {f"held_out_{name}": total / len(held_out) for name, total in sums.items()}
+    return {f"held_out_{name}": total / len(chosen) for name, total in sums.items()}
 
 
 def _adam(network: torch.nn.Module, config: Wav2LipConfig, adversarial: bool) -> torch.optim.Adam:
