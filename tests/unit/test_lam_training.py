@@ -238,7 +238,7 @@ def test_the_speech_encoder_learns_alone_first_how_mouths_move():
     }
     assert all(name.startswith(("movement", "generator.speech_encoder")) for name in moved)
     assert [set(value) for value in values] == [{"speech"}] * 30
-    assert values[-1]["speech"] < 0.5 * values[0]["speech"]
+    assert values[-1]["speech"] < 0.5 * values[0]["speech"]  # eight initial weights: at most 0.02
 
 
 def test_movement_is_told_whatever_the_speaker_looks_like_and_a_still_has_none():
