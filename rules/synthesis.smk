@@ -12,6 +12,7 @@ rule pairs:
         "logs/pairs/{generator}.log",
     benchmark:
         "logs/pairs/{generator}.tsv"
+    threads: 64
     params:
         portraits=PARAMETERS["synthesis"]["portraits"],
         clips=PARAMETERS["synthesis"]["clips"],

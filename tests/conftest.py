@@ -12,13 +12,33 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 
+REAL_CLIPS = REPOSITORY.parent / "shared" / "real_clips"
+GRID_CLIPS = ("brbk7n", "lbax4n", "lwbsza", "pwij3p", "s1_lbaq6p", "s1_sgib8n", "sbwe5n", "swiz3n")
+LRW_WORDS = ("AGAIN", "BLUE", "PLACE", "SOON", "THREE", "WHITE")  # two clips each
+
+
 @pytest.fixture(scope="session")
-def real_clips() -> Path:
-    """Folder of real talking faces (GRID clips, and words of them in LRW's layout)."""
-    folder = REPOSITORY.parent / "shared" / "real_clips"
-    if not folder.is_dir():
-        pytest.skip(f"no real clips at {folder}")
-    return folder
+def real_clips(tmp_path_factory) -> Path:
+    """Real talking faces: eight clips of GRID in `grid`, twelve words of them in `lrw_layout`.
+
+    A copy of the clips that tests know by name: they count, and others may lie beside them.
+    """
+    if not REAL_CLIPS.is_dir():
+        pytest.skip(f"no real clips at {REAL_CLIPS}")
+    return copy_named(REAL_CLIPS, tmp_path_factory.mktemp("real-clips"))
+
+
+def copy_named(source: Path, target: Path) -> Path:
+    """Copy the clips of GRID_CLIPS and LRW_WORDS, with what belongs to them; returns the target."""
+    words = [Path("lrw_layout/lipread_mp4", word, "test") for word in LRW_WORDS]
+    files = [Path("grid", f"{name}.mpg") for name in GRID_CLIPS]
+    files += [Path("grid", f"{name}.align") for name in GRID_CLIPS if name.startswith("s1_")]
+    for n, kind in ((1, "mp4"), (1, "txt"), (2, "mp4"), (2, "txt")):
+        files += [folder / f"{folder.parts[2]}_{n:05d}.{kind}" for folder in words]
+    for file in files:
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file, target / file)
+    return target
 
 
 def snakemake(directory: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:

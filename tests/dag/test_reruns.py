@@ -1,5 +1,7 @@
 """Changing a parameter re-runs exactly the rules it touches, and what follows from them."""
 
+import re
+
 import pytest
 from tests.conftest import planned_jobs, snakemake
 
@@ -8,6 +10,12 @@ TRAININGS = 8
 EVALUATIONS = 8 + 1 + 4
 ONLY_TABLE_3 = {"all": 1, "table": 1, "claims": 1, "paper_power": 1, "report": 1, "track": 1}
 LAST = {**ONLY_TABLE_3, "table": 3, "angles": 1}
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """What a dry run of the default job on two cores says of each job."""
+    return snakemake(tmp_path_factory.mktemp("fresh"), "--dry-run").stdout
 
 
 def override(text):
@@ -21,6 +29,12 @@ def test_a_fresh_tree_needs_every_rule_once_per_artifact(tmp_path):
         "synthesis": 1, "mixture_real": 1, "mixture_synthetic": 1, "train": TRAININGS,
         "evaluate": EVALUATIONS, **LAST,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ["manifest", "crops", "pairs", "synthesis", "pose_crops"])
+def test_what_goes_over_all_clips_or_portraits_takes_all_cores(plan, rule):
+    """At paper scale `pairs` looks for faces in 80,000 portraits."""
+    assert re.search(rf"^rule {rule}:\n(?: .*\n)*? +threads: 2\n", plan, re.MULTILINE)
 
 
 def test_a_finished_tree_needs_nothing(finished_run):

@@ -35,7 +35,8 @@ def test_it_learned_from_the_training_split_and_moves_with_the_sound(run):
     assert trained["digests"]["data_crops_manifest"] == sha256_file(crops)
     assert trained["clips"] == 12
     assert trained["before"]["movement"] == 0
-    assert trained["after"]["movement"] > 0.1
+    # seeds 0 to 4: mean 0.23, sd 0.05, min 0.18
+    assert trained["after"]["movement"] > 0.08
 
 
 def test_every_clip_names_the_weights_and_the_rejected_ones_a_reason(run):

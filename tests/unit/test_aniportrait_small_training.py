@@ -29,8 +29,8 @@ from visemix.generators.contract import Utterance
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
 
 SETTINGS = dict(
-    size=8, patch=2, channels=[8, 12], blocks=1, steps=40, batch_size=8, frames=3,
-    learning_rate=0.01, hidden_share=0.1, sampling_steps=2, guidance=1.0, validate_every=20,
+    size=8, patch=2, channels=[8, 12], blocks=1, steps=80, batch_size=8, frames=3,
+    learning_rate=0.01, hidden_share=0.1, sampling_steps=2, guidance=1.0, validate_every=40,
     validation_clips=4, checkpoint_seconds=1000.0, threads=1,
 )  # fmt: skip
 
@@ -55,16 +55,18 @@ def test_it_learns_to_open_the_mouth_with_the_sound(finished):
     assert before["n"] == after["n"] == 4
     assert before["psnr"] == pytest.approx(before["still_psnr"])
     assert before["movement"] == 0
-    assert after["psnr"] > before["psnr"] + 1
-    assert after["movement"] > 0.5
-    assert after["movement"] > after["movement_other_sound"] + 0.1
+    # Mean, sd, min of seeds 0 to 7: gain 6.5, 1.0, 4.2 dB; movement 0.89, 0.04, 0.80, and 0.22,
+    # 0.04, 0.13 more than with the sound of others. After 40 steps the least were 1.7, 0.62, 0.04.
+    assert after["psnr"] > before["psnr"] + 2
+    assert after["movement"] > 0.6
+    assert after["movement"] > after["movement_other_sound"] + 0.05
 
 
 def test_the_folder_holds_what_identifies_the_training(finished):
     folder, summary = finished
     assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(summary))
     history = pd.read_csv(folder / "history.csv")
-    assert history["step"].tolist() == [20, 40]
+    assert history["step"].tolist() == [40, 80]
     assert history["loss"].iloc[1] < history["loss"].iloc[0]
     assert set(summary["digests"]) == {
         "data_crops_manifest", "held_out_crops_manifest", "weights", "code"

@@ -15,6 +15,7 @@ from visemix.clips.augmentation import (
     draw,
     mix,
     smoothed_targets,
+    tensors_of,
 )
 
 PLAIN = Augmentation(mean=0.0, std=1.0)
@@ -165,3 +166,22 @@ def test_senseless_settings_are_refused(wrong):
         Augmentation(**wrong)
     with pytest.raises(ValueError, match="input_size"):
         centre_crop(clips_of(1), PLAIN, 89)
+
+
+@pytest.mark.parametrize("size", [88, 32])
+def test_tensors_that_were_made_before_change_nothing(size):
+    clips, settings = clips_of(6), Augmentation()
+    values = torch.randn(6, 5)
+    plain = draw(settings, 0, 3, clips.shape[:3])
+    ready = replace(plain, tensors=tensors_of(plain, 96, size))
+    assert torch.equal(augment(clips, plain, settings, size), augment(clips, ready, settings, size))
+    assert torch.equal(mix(values, plain), mix(values, ready))
+
+
+def test_a_draw_with_its_tensors_is_used_as_it_is():
+    """So that nothing is copied to the device again: other tensors give another result."""
+    clips = clips_of(2)
+    plain = quiet(2, share=0.3, partner=np.array([1, 0]))
+    other = quiet(2, top=np.array([8, 8]), share=0.3)
+    ready = replace(plain, tensors=tensors_of(other, 96))
+    assert torch.equal(augment(clips, ready, PLAIN), augment(clips, other, PLAIN))

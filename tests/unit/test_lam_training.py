@@ -103,9 +103,11 @@ def test_it_learns_to_open_the_mouth_with_the_sound(finished):
     assert before["n"] == after["n"] == 4
     assert before["psnr"] == pytest.approx(before["still_psnr"])
     assert before["movement"] == 0
-    assert after["psnr"] > before["psnr"] + 4
-    assert after["movement"] > 0.5
-    assert after["movement"] > after["movement_other_sound"] + 0.1  # others open as well
+    # Mean, sd, min of seeds 0 to 7: gain 9.7, 1.8, 6.4 dB; movement 0.97, 0.01, 0.94, and 0.26,
+    # 0.01, 0.25 more than with the sound of others, who open as well.
+    assert after["psnr"] > before["psnr"] + 3
+    assert after["movement"] > 0.7
+    assert after["movement"] > after["movement_other_sound"] + 0.1
     assert after["still_psnr"] == before["still_psnr"]
 
 
@@ -236,7 +238,7 @@ def test_the_speech_encoder_learns_alone_first_how_mouths_move():
     }
     assert all(name.startswith(("movement", "generator.speech_encoder")) for name in moved)
     assert [set(value) for value in values] == [{"speech"}] * 30
-    assert values[-1]["speech"] < 0.5 * values[0]["speech"]
+    assert values[-1]["speech"] < 0.5 * values[0]["speech"]  # eight initial weights: at most 0.02
 
 
 def test_movement_is_told_whatever_the_speaker_looks_like_and_a_still_has_none():

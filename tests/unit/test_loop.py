@@ -74,7 +74,9 @@ def test_it_learns_an_easy_rule(finished):
     folder, summary = finished
     history = pd.read_csv(folder / "history.csv")
     assert history["step"].tolist() == [20, 40, 60]
-    assert history["validation_accuracy"].max() > 0.8  # chance is a third
+    # Seeds 0 to 7: the best is 1 each time, no validation is below 0.875; chance is a third. The
+    # losses fall by 0.34 (sd 0.09, min 0.17) and 0.17 (0.02, 0.14).
+    assert history["validation_accuracy"].max() > 0.7
     assert history["training_loss"].iloc[-1] < history["training_loss"].iloc[0]
     assert history["viseme_loss"].iloc[-1] < history["viseme_loss"].iloc[0]
     assert summary["best"]["accuracy"] == history["validation_accuracy"].max()

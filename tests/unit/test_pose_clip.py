@@ -1,17 +1,20 @@
 """Turning the head of a clip, against the same clip rendered with its head turned."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from visemix.clips.shards import open_crops, read_rejects
+from visemix.clips.shards import MANIFEST, open_crops, read_rejects
 from visemix.config.pose import Pose
 from visemix.corpora.lrw import scan
 from visemix.corpora.miniature import make_corpus
 from visemix.corpora.miniature.clip import make_clip, make_portrait
 from visemix.corpora.miniature.speakers import random_speaker
+from visemix.faces import detectors
 from visemix.faces.crops import CropError, crop_clip, crop_set
 from visemix.faces.retinaface import RetinaFace
 from visemix.heads.fit import fit_clip, fit_five_points
@@ -198,6 +201,35 @@ def test_the_set_has_every_clip_with_its_angles_and_untouched_ones_as_they_were(
         for row, (yaw, pitch) in enumerate(told.to_numpy()):
             same = np.array_equal(crops.read([row])[0], plain.read([row])[0])
             assert same == (yaw == pitch == 0)
+
+
+def test_the_set_says_what_drew_it_and_takes_over_no_shard_of_another_device(
+    small_corpus, tmp_path
+):
+    """'cpu' is drawn by numba, 'cpu:0' by torch, as a GPU is."""
+    root, manifest = small_corpus
+    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_share=0.0))
+    kept = {}
+    for device in ("cpu", "cpu:0"):
+        pose_set(drawn, root, tmp_path, device=device)
+        facts = json.loads((tmp_path / MANIFEST).read_text())
+        assert facts["parameters"]["drawn_on"] == device
+        kept[device] = (tmp_path / facts["shards"][0]["file"]).stat().st_mtime_ns
+        with open_crops(tmp_path) as crops:
+            kept[f"{device} pixels"] = crops.read(range(len(crops)))
+    assert kept["cpu"] != kept["cpu:0"]
+    assert np.array_equal(kept["cpu pixels"], kept["cpu:0 pixels"])
+
+
+def test_no_gpu_is_opened_for_drawing_where_the_detector_needs_none(
+    small_corpus, tmp_path, monkeypatch
+):
+    """Each of many processes would have a CUDA context of its own; here there may be no GPU."""
+    monkeypatch.setattr(detectors, "default_providers", lambda: ["CPUExecutionProvider"])
+    root, manifest = small_corpus
+    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_share=0.0))
+    pose_set(drawn, root, tmp_path, device="cuda")
+    assert json.loads((tmp_path / MANIFEST).read_text())["parameters"]["drawn_on"] == "cpu"
 
 
 def test_a_fixed_crop_still_turns_the_head(clips, detector):

@@ -55,9 +55,11 @@ def heard_and_true():
 
 def test_visemes_of_unseen_voices_and_sentences_are_heard():
     heard, true = (np.concatenate(part) for part in zip(*heard_and_true(), strict=True))
+    # Mean, sd, min of five initial weights: 0.77, 0.01, 0.75 of all frames, 0.27, 0.02, 0.24 more
+    # than a frame later; of 21 bilabial frames 16.2, 2.3, 14; of the others at most 0.036 wrongly.
     assert np.mean(heard == true) > 0.6  # 22 classes; the commonest one is a fifth of the frames
     bilabial = true == "PP"
-    assert np.mean(heard[bilabial] == "PP") > 0.5
+    assert np.mean(heard[bilabial] == "PP") > 0.4
     assert np.mean(heard[~bilabial] == "PP") < 0.1
     # not by luck, and in step with the sound: one frame later it is clearly worse
     assert np.mean(heard == true) > np.mean(np.roll(heard, 1) == true) + 0.1

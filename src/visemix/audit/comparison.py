@@ -36,7 +36,7 @@ from visemix.tables.made_from import code_in_use
 # wall clock and interruptions; where and with which code; digests of files compared themselves
 NOT_COMPARED = (
     "wall_seconds", "clips_per_second", "resumed_at_step",
-    "environment", "device", "code", "parameters.version", "identity",
+    "environment", "device", "drawn_on", "code", "parameters.version", "identity",
     "digests", "manifest_sha256", "crops_manifest_sha256", "rejects_sha256",
 )  # fmt: skip
 # what a step writes beside the file that stands for it
@@ -84,7 +84,8 @@ def environments(cell: Cell, parameters: dict, start: str) -> list[dict]:
     """Entries {name, recorded, now}: Python, processor, libraries, threads and device.
 
     recorded is a list of the values of all seeds' trainings and evaluations, without repeats; of
-    the evaluations alone where only these are made again.
+    the evaluations alone where only these are made again. What a machine without a GPU has not,
+    such as CUDA, is "none"; what older records do not tell is not in the list.
     """
     facts = []
     for seed in parameters["seeds"]:
@@ -92,7 +93,7 @@ def environments(cell: Cell, parameters: dict, start: str) -> list[dict]:
         folder = evaluation_folder(cell.run, seed, parameters["corpus"]["name"], cell.test_set)
         facts += [] if start == "evaluation" else [_facts(trained, "training")]
         facts.append(_facts(folder / "metrics.json", "evaluation"))
-    now = flatten({"environment": environment(), "device": device_model()})
+    now = _named(flatten({"environment": environment(), "device": device_model()}))
     now |= {f"{step}.threads": parameters[step]["threads"] for step in ("training", "evaluation")}
     entries = []
     for name, value in now.items():
@@ -105,9 +106,13 @@ def _facts(path: Path, step: str) -> dict:
     """Environment, device and threads in a record; an evaluation of version 1 knows none."""
     content = json.loads(path.read_text())
     threads = content.get("threads", content.get("evaluation", {}).get("threads"))
-    known = {"environment": content.get("environment", {}), "device": content.get("device")}
-    found = flatten(known | {f"{step}.threads": threads})
-    return {name: value for name, value in found.items() if value is not None}
+    found = _named(flatten({"environment": content.get("environment", {})}))
+    known = {"device": content.get("device"), f"{step}.threads": threads}
+    return found | {name: value for name, value in known.items() if value is not None}
+
+
+def _named(facts: dict) -> dict:
+    return {name: "none" if value is None else value for name, value in facts.items()}
 
 
 def compared_files(cell: Cell, parameters: dict, start: str) -> list[Path]:

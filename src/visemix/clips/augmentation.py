@@ -73,6 +73,8 @@ class Draw:
     partner: np.ndarray  # int, the clip that each clip of `own` is mixed with
     share: float  # lambda of mixup: share of the clip itself, 1 for no mixing
     own: slice = field(default_factory=lambda: slice(None))  # to train on; the others are partners
+    # of `tensors_of`, for whoever has brought them to the device already
+    tensors: dict[str, torch.Tensor] | None = None
 
 
 def draw(settings: Augmentation, seed: int, step: int, shape: tuple[int, int, int]) -> Draw:
@@ -121,6 +123,22 @@ def part_of(drawn: Draw, rank: int, processes: int) -> tuple[np.ndarray, Draw]:
     )
 
 
+def tensors_of(drawn: Draw, side: int, input_size: int = CROP) -> dict[str, torch.Tensor]:
+    """What `augment` and `mix` need of a draw on the device, still on the CPU.
+
+    rows, columns: float32 (B, input_size, side), which crop, flip, reduce and, the rows, scale
+    bytes to [0, 1]; the others (B,), as in `Draw`.
+    """
+    areas = _area_weights(input_size)
+    rows = _placed(areas, drawn.top, side)
+    columns = _placed(areas, drawn.left, side)
+    columns = np.where(drawn.flip[:, None, None], columns[:, ::-1], columns)
+    plain = ("brightness", "contrast", "mask_start", "mask_stop", "partner")
+    values = {name: torch.from_numpy(np.asarray(getattr(drawn, name))) for name in plain}
+    rows = torch.from_numpy(rows) / 255  # crops are bytes
+    return {"rows": rows, "columns": torch.from_numpy(columns)} | values
+
+
 def augment(
     clips: torch.Tensor, drawn: Draw, settings: Augmentation, input_size: int = CROP
 ) -> torch.Tensor:
@@ -134,25 +152,21 @@ def augment(
         float32 (B, T, input_size, input_size), normalised, on the device of `clips`; B counts the
         clips of `drawn.own`.
     """
-    device, side = clips.device, clips.shape[-1]
-    areas = _area_weights(input_size)
-    rows = _placed(areas, drawn.top, side)
-    columns = _placed(areas, drawn.left, side)
-    columns = np.where(drawn.flip[:, None, None], columns[:, ::-1], columns)
-    frames = _resample(clips, torch.from_numpy(rows), torch.from_numpy(columns))
-    frames, level = _centred(frames, settings)
+    device = clips.device
+    tensors = drawn.tensors or tensors_of(drawn, clips.shape[-1], input_size)
+    frames, level = _centred(_resample(clips, tensors["rows"], tensors["columns"]), settings)
 
-    def column(values):  # (B,) -> (B, 1, 1, 1) on the device
-        return torch.from_numpy(np.asarray(values)).to(device).view(-1, 1, 1, 1)
+    def column(name):  # (B,) -> (B, 1, 1, 1) on the device
+        return tensors[name].to(device).view(-1, 1, 1, 1)
 
     # Brightness f and contrast c: f (c x + (1 - c) mean), then normalised; one affine map a clip.
     # No clipping at black and white, which keeps it affine.
     mean = frames.mean((1, 2, 3), keepdim=True)
-    brightness, contrast = column(drawn.brightness), column(drawn.contrast)
+    brightness, contrast = column("brightness"), column("contrast")
     scale = brightness * contrast / settings.std
     offset = (brightness * (1 - contrast) * mean - level) / settings.std
     time = torch.arange(frames.shape[1], device=device).view(1, -1, 1, 1)
-    masked = (time >= column(drawn.mask_start)) & (time < column(drawn.mask_stop))
+    masked = (time >= column("mask_start")) & (time < column("mask_stop"))
     # A masked frame is the normalised clip mean: frames * 0 + (scale * mean + offset).
     filled = torch.where(masked, scale * mean + offset, offset)
     frames = torch.addcmul(filled, frames, torch.where(masked, 0.0, scale))
@@ -173,7 +187,7 @@ def centre_crop(
     batch, _, _, side = clips.shape
     weights = _placed(_area_weights(input_size), np.full(batch, (side - CROP) // 2), side)
     weights = torch.from_numpy(weights)
-    frames, level = _centred(_resample(clips, weights, weights), settings)
+    frames, level = _centred(_resample(clips, weights / 255, weights), settings)
     return (frames - level) / settings.std
 
 
@@ -206,8 +220,8 @@ def mix(values: torch.Tensor, drawn: Draw) -> torch.Tensor:
     own = values[drawn.own]
     if drawn.share == 1.0:
         return own
-    partner = torch.from_numpy(drawn.partner).to(values.device)
-    return torch.lerp(values[partner], own, drawn.share)
+    partner = drawn.tensors["partner"] if drawn.tensors else torch.from_numpy(drawn.partner)
+    return torch.lerp(values[partner.to(values.device)], own, drawn.share)
 
 
 @lru_cache
@@ -232,14 +246,14 @@ def _placed(weights: np.ndarray, starts: np.ndarray, side: int) -> np.ndarray:
 
 
 def _resample(clips: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Crop, flip and reduce: rows @ clip @ columns^T for each frame, scaled to [0, 1].
+    """Crop, flip, reduce and scale: rows @ clip @ columns^T for each frame.
 
     Cropping, flipping and area averaging are linear in each axis, so two matrix products with
     one small matrix a clip do all three. On a CPU clip by clip: a clip's floats stay in cache.
     """
     batch, frames, side, _ = clips.shape
     size = rows.shape[1]
-    rows, columns = (rows / 255).to(clips.device), columns.to(clips.device).transpose(1, 2)
+    rows, columns = rows.to(clips.device), columns.to(clips.device).transpose(1, 2)
     chunk = batch if clips.is_cuda else 1
     resampled = torch.empty(batch, frames, size, size, device=clips.device)
     pixels = torch.empty(chunk, frames * side, side, device=clips.device)

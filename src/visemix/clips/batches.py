@@ -1,9 +1,12 @@
 """Batches read ahead by one background thread, without worker processes.
 
 While a step runs, the thread reads the next clips with `CropSet.read` straight from the shards
-into one of a few buffers that are used over and over (pinned where the device is a GPU).
+into one of a few blocks of memory that are used over and over (pinned where the device is a GPU).
+Labels, and what else belongs to a batch, lie behind the clips in the block, so that a GPU gets it
+all in one copy that nothing waits for.
 """
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -14,15 +17,17 @@ import numpy as np
 import torch
 
 BUFFERS = 3  # one in use, one ready, one being filled
+ALIGNMENT = 256  # bytes from the start of a block at which its tensors start: as torch itself does
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch. `clips` may live in a reused buffer: it is valid until the next batch is taken."""
+    """One batch, on the device. It lives in reused memory: it is valid until the next is taken."""
 
     number: int
-    clips: torch.Tensor  # uint8 (B, T, H, W), on the device
-    labels: torch.Tensor  # int64 (B,), on the device
+    clips: torch.Tensor  # uint8 (B, T, H, W)
+    labels: torch.Tensor  # int64 (B,)
+    beside: dict[str, torch.Tensor]  # what `read_ahead` was given to take along
 
 
 @dataclass(frozen=True)
@@ -94,37 +99,52 @@ def read_ahead(
     numbers: range,
     batch_size: int,
     device: torch.device | str = "cpu",
+    beside: Callable[[int], dict[str, torch.Tensor]] | None = None,
 ) -> Iterator[Iterator[Batch]]:
     """Context manager that yields an iterator over the batches `numbers`, in order.
 
     Args:
         entries: batch number -> (source, row), at most `batch_size` of each.
-        device: where the batches go; pinned buffers and asynchronous copies for a GPU.
+        device: where the batches go; pinned memory and asynchronous copies for a GPU.
+        beside: batch number -> tensors on the CPU that go along with the clips.
 
     An error of the reading thread is raised where the batch is taken. Leaving the block, also in
     the middle, ends the thread.
     """
     device = torch.device(device)
-    shape = (batch_size, clips.frames, clips.side, clips.side)
+    pinned = device.type == "cuda"
+    # A thread starts on the first GPU, whichever its process has chosen.
+    gpu = torch.cuda.current_device() if pinned and device.index is None else device.index
     ready: queue.Queue = queue.Queue()
     free: queue.Queue = queue.Queue()
     for _ in range(BUFFERS):
-        pinned = device.type == "cuda"
-        free.put((torch.empty(shape, dtype=torch.uint8, pin_memory=pinned), None))
+        free.put((torch.empty(0, dtype=torch.uint8), None))
     stop = object()
 
     def fill():
         try:
+            if pinned:
+                torch.cuda.set_device(gpu)
             for number in numbers:
                 taken = free.get()
                 if taken is stop:
                     return
-                buffer, copied = taken
+                block, copied = taken
                 if copied is not None:
-                    copied.synchronize()  # the copy to the GPU still reads the buffer until then
+                    copied.synchronize()  # the copy to the GPU still reads the block until then
                 source, row = entries(number)
-                labels = clips.read(source, row, buffer.numpy()[: len(row)])
-                ready.put((number, buffer, torch.from_numpy(labels)))
+                others = beside(number) if beside else {}
+                forms = {"clips": ((len(row), clips.frames, clips.side, clips.side), torch.uint8)}
+                forms["labels"] = ((len(row),), torch.int64)
+                forms |= {name: (tuple(value.shape), value.dtype) for name, value in others.items()}
+                if len(block) < _size(forms):  # room for a whole batch, if this one is smaller
+                    room = _size(forms) * batch_size // len(row)
+                    block = torch.empty(room, dtype=torch.uint8, pin_memory=pinned)
+                parts = _parts(block, forms)
+                labels = clips.read(source, row, parts["clips"].numpy())
+                for name, value in {"labels": torch.from_numpy(labels), **others}.items():
+                    parts[name].copy_(value)
+                ready.put((number, block, forms))
         except BaseException as error:  # handed to the consumer, which raises it
             ready.put(error)
 
@@ -133,15 +153,15 @@ def read_ahead(
             item = ready.get()
             if isinstance(item, BaseException):
                 raise item
-            number, buffer, labels = item
-            part = buffer[: len(labels)]
-            copied = None
-            if device.type == "cuda":
-                part = part.to(device, non_blocking=True)
+            number, block, forms = item
+            there, copied = block, None
+            if pinned:
+                there = block[: _size(forms)].to(device, non_blocking=True)
                 copied = torch.cuda.Event()
                 copied.record()
-            yield Batch(number, part, labels.to(device))
-            free.put((buffer, copied))
+            parts = _parts(there, forms)
+            yield Batch(number, parts.pop("clips"), parts.pop("labels"), beside=parts)
+            free.put((block, copied))
 
     thread = threading.Thread(target=fill, name="read-ahead", daemon=True)
     thread.start()
@@ -151,3 +171,24 @@ def read_ahead(
         free.queue.clear()
         free.put(stop)
         thread.join()
+
+
+def _ends(forms: dict) -> Iterator[tuple[str, int, int]]:
+    """(name, start, end) in bytes of the tensors {name: (shape, dtype)} within a block."""
+    end = 0
+    for name, (shape, dtype) in forms.items():
+        start = -(-end // ALIGNMENT) * ALIGNMENT
+        end = start + math.prod(shape) * dtype.itemsize
+        yield name, start, end
+
+
+def _size(forms: dict) -> int:
+    return max(end for _, _, end in _ends(forms))
+
+
+def _parts(block: torch.Tensor, forms: dict) -> dict[str, torch.Tensor]:
+    """Views of a block, uint8 (N,), as tensors {name: (shape, dtype)}."""
+    return {
+        name: block[start:end].view(forms[name][1]).view(forms[name][0])
+        for name, start, end in _ends(forms)
+    }

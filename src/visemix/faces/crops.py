@@ -184,14 +184,16 @@ def crop_set(
     crop: Callable[..., MouthCrops] = crop_clip,
     columns: Sequence[str] = (),
     code: str | None = None,
+    facts: dict | None = None,
 ) -> None:
     """Crop all clips of a split into a crop set at `folder` (see clips.shards).
 
     `parameters`: keyword arguments of crop_clip and load_detector, the rest at their defaults; all
     are kept in the set's manifest, the detector's weights by their sha256. Another `crop` than
     crop_clip gets the clip's values in `columns` of the manifest after the detector, and `code`
-    is the digest of its code. Clips without usable video or face become rejects with a reason and
-    stop nothing; clips that the manifest rejected are rejects here too,
+    is the digest of its code; `facts` are kept beside the parameters, such as where it draws. Clips
+    without usable video or face become rejects with a reason and stop nothing; clips that the
+    manifest rejected are rejects here too,
     so that none is lost from a test set. Equal input gives equal bytes whatever the number of
     `workers` (processes of one thread each, a handful where the detector runs on a GPU); a run that
     was killed goes on at its last whole shard. Raises ValueError for an unknown parameter or a
@@ -218,7 +220,8 @@ def crop_set(
         return tqdm(records, f"crop {split}", len(rows), unit="clip", disable=None)
 
     size = (parameters["size"],) * 2
-    build_crops(folder, plan, make, recorded | parameters, clips_per_shard, size)
+    recorded |= parameters | (facts or {})
+    build_crops(folder, plan, make, recorded, clips_per_shard, size)
 
 
 _PLAN_COLUMNS = (

@@ -61,11 +61,14 @@ def processes(workers: int, detector: str) -> int:
     Each has a detector of its own there, and more of them would take up the GPU's memory for
     nothing, because the GPU is busy then.
     """
+    return min(workers, GPU_PROCESSES) if on_gpu(detector) else workers
+
+
+def on_gpu(detector: str) -> bool:
+    """Whether load_detector would run this detector on a GPU of this process."""
     if detector == "resnet50":
-        on_gpu = device_name() == "cuda"
-    else:
-        on_gpu = "CUDAExecutionProvider" in default_providers() and bool(visible_gpus())
-    return min(workers, GPU_PROCESSES) if on_gpu else workers
+        return device_name() == "cuda"
+    return "CUDAExecutionProvider" in default_providers() and bool(visible_gpus())
 
 
 def _require_known(detector: str) -> None:

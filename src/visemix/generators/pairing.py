@@ -361,4 +361,4 @@ def _detector():
     from visemix.faces.retinaface import RetinaFace
 
     cv2.setNumThreads(1)
-    return RetinaFace(threads=1)
+    return RetinaFace(threads=1, providers=["CPUExecutionProvider"])  # pairing leases no GPU

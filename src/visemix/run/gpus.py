@@ -31,9 +31,19 @@ def visible_gpus() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [part.strip() for part in chosen.split(",") if part.strip() not in ("", "-1")]
+    return _ask_nvidia_smi("index")
+
+
+def driver_version() -> str | None:
+    """The version of the GPU driver, such as '570.86.15'; None where nvidia-smi tells none."""
+    return next(iter(_ask_nvidia_smi("driver_version")), None)
+
+
+def _ask_nvidia_smi(what: str) -> list[str]:
+    """One word for each GPU of the machine; [] without nvidia-smi, or where it fails."""
     try:
         listing = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
+            ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader"],
             capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
     except (FileNotFoundError, subprocess.CalledProcessError):

@@ -189,7 +189,10 @@ def _hours(
 
 def _threads(rule: str, parameters: dict, cores: int) -> int:
     """CPU threads of a job, as in rules/: all cores, those of a training, or one."""
-    if rule in ("miniature_corpus", "manifest", "crops", "pose_crops") or "synthesis" in rule:
+    if (
+        rule in ("miniature_corpus", "manifest", "crops", "pairs", "pose_crops")
+        or "synthesis" in rule
+    ):
         return cores
     return min(parameters["training"]["threads"], cores) if rule == "train" else 1
 

@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 
 from visemix.run.atomic import sha256_file
+from visemix.run.gpus import driver_version, visible_gpus
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -125,13 +126,35 @@ def _data(parts: list[str], package: Path) -> list[Path]:
 
 
 def environment() -> dict:
-    """Python, processor and library versions, for the record of a run."""
+    """Python, processor, libraries, CUDA, cuDNN and GPU driver, for the record of a run.
+
+    The last three are None where this process sees no GPU that torch can use.
+    """
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "libraries": {name: _version(name) for name in LIBRARIES},
+        **_gpu_versions(),
+    }
+
+
+def _gpu_versions() -> dict[str, str | None]:
+    """The CUDA and cuDNN that torch works with, such as '12.8' and '9.10.2', and the driver."""
+    if not visible_gpus():
+        return dict.fromkeys(("cuda", "cudnn", "driver"))
+    import torch  # late: much of what asks for the environment of a CPU has no other use for it
+
+    if not torch.cuda.is_available():
+        return dict.fromkeys(("cuda", "cudnn", "driver"))
+    cudnn = torch.backends.cudnn.version() or 0  # 91002 is 9.10.2; before 9.0, 8902 was 8.9.2
+    major = 10_000 if cudnn >= 90_000 else 1000
+    parts = (cudnn // major, cudnn % major // 100, cudnn % 100)
+    return {
+        "cuda": torch.version.cuda,
+        "cudnn": ".".join(map(str, parts)) if cudnn else None,
+        "driver": driver_version(),
     }
 
 

@@ -1,6 +1,7 @@
 """Which clips a step of a training reads, and how it augments them: functions of (seed, step)."""
 
 import numpy as np
+import torch
 
 from visemix.clips import augmentation, sampler
 from visemix.clips import mixture as mixtures
@@ -50,6 +51,11 @@ class ProcessEntries:
         """See `augmentation.part_of`."""
         whole = augmentation.draw(self.settings, self.entries.seed, step, self.shape)
         return augmentation.part_of(whole, self.rank, self.processes)
+
+    def tensors(self, input_size: int, step: int) -> dict[str, torch.Tensor]:
+        """See `augmentation.tensors_of`."""
+        _, drawn = self.draw(step)
+        return augmentation.tensors_of(drawn, self.shape[-1], input_size)
 
     def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         source, row = self.entries(step)

@@ -17,7 +17,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import compress
 from pathlib import Path
 
@@ -141,13 +142,14 @@ def train(
 
     due = checkpoints.Interval(training.checkpoint_seconds)
     steps = range(start, training.steps)
-    reading = batches.read_ahead(clips, part, steps, part.capacity, device)
+    tensors = partial(part.tensors, model_config.input_size)
+    reading = batches.read_ahead(clips, part, steps, part.capacity, device, tensors)
     with checkpoints.stop_requests() as asked_to_stop, reading as stream:
         for batch in tqdm(stream, total=len(steps), unit="step", disable=not sys.stderr.isatty()):
             step = batch.number
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, training)
-            _, drawn = part.draw(step)
+            drawn = replace(part.draw(step)[1], tensors=batch.beside)
             losses = training_losses(model, batch, drawn, viseme_targets, training, seed)
             loss = losses["word"] + training.viseme_weight * losses["viseme"]
             optimiser.zero_grad()
