@@ -5,7 +5,7 @@ import os
 import sys
 
 from visemix.audit import TOLERANCE
-from visemix.run.record import RecordError, record, restore
+from visemix.record import RecordError, record, restore
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _track() -> int:
     """Log to MLflow; 1 where there is nothing to log or nobody to log it to."""
-    from visemix.run.tracking import track_again  # pandas: slow to import
+    from visemix.tracking import track_again  # pandas: slow to import
 
     try:
         records = track_again()
@@ -114,8 +114,8 @@ def _print_corpora(roots: list[str], workers: int) -> int:
 
 def _print_plan(scale: str | None, gpus: int | None, cores: int | None) -> int:
     """Print the plan of the default job; 1 where there can be none."""
+    from visemix import plan  # pandas and pydantic: slow to import
     from visemix.config.parameters import ParameterError
-    from visemix.run import plan  # pandas and pydantic: slow to import
     from visemix.run.gpus import visible_gpus
 
     gpus = len(visible_gpus()) if gpus is None else gpus

@@ -20,7 +20,7 @@ from visemix.clips.shard_writer import FRAME_SIZE
 from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import equal_of_run, resolve_run, run_names
 
-RATES = Path(__file__).parents[3] / "benchmarks" / "rates.yaml"
+RATES = Path(__file__).parents[2] / "benchmarks" / "rates.yaml"
 # LRW as published (Chung and Zisserman, ACCV 2016); a clip has 29 frames
 LRW_CLIPS = {"train": 488_766, "val": 25_000, "test": 25_000}
 LRW_WORDS = 500
