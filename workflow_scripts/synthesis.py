@@ -22,18 +22,12 @@ if __name__ == "__main__":
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     synthesise_set(
-        snakemake.wildcards.generator,
-        pd.read_parquet(snakemake.input.pairs),
-        read_manifest(snakemake.input.manifest),
-        media_root=snakemake.params.root,
-        portraits=snakemake.params.portraits,
-        folder=snakemake.params.crop_set,
-        records_path=folder / "records.parquet",
-        parameters=snakemake.params.crops,
-        min_face_share=snakemake.params.min_face_share,
-        workers=snakemake.threads,
-        trained_folder=Path(weights).parent if weights else None,
-        pronunciations=words,
+        snakemake.wildcards.generator, pd.read_parquet(snakemake.input.pairs),
+        read_manifest(snakemake.input.manifest), media_root=snakemake.params.root,
+        portraits=snakemake.params.portraits, folder=snakemake.params.crop_set,
+        records_path=folder / "records.parquet", parameters=snakemake.params.crops,
+        min_face_share=snakemake.params.min_face_share, workers=snakemake.threads,
+        trained_folder=Path(weights).parent if weights else None, pronunciations=words,
         device=device_name() if weights else "cpu",  # only trained ones have networks of ours
         part=(int(part), int(snakemake.wildcards.parts)) if part else None,
-    )
+    )  # fmt: skip
