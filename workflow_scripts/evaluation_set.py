@@ -22,10 +22,9 @@ if __name__ == "__main__":
         configure(snakemake.wildcards.generator, snakemake.params.external, seconds.parent)
     evaluation_set(
         snakemake.wildcards.generator, read_manifest(snakemake.input.manifest),
-        real_folder=Path(snakemake.input.real).parent, media_root=snakemake.params.root,
-        model_folder=Path(weights).parent if weights else seconds.parent,
-        folder=Path(snakemake.output.manifest).parent, seconds_path=seconds,
-        parameters=snakemake.params.crops, min_face_share=snakemake.params.min_face_share,
-        clips=snakemake.params.clips, seed=snakemake.params.seed, workers=snakemake.threads,
-        pronunciations=words, device=device_name() if weights else "cpu",
+        model_folder=Path(weights).parent if weights else seconds.parent, workers=snakemake.threads,
+        real_folder=Path(snakemake.input.real).parent, folder=Path(snakemake.output.manifest).parent,
+        min_face_share=snakemake.params.min_face_share, device=device_name() if weights else "cpu",
+        media_root=snakemake.params.root, seconds_path=seconds, parameters=snakemake.params.crops,
+        clips=snakemake.params.clips, seed=snakemake.params.seed, pronunciations=words,
     )  # fmt: skip
