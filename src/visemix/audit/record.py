@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 
 from visemix.clips.shards import INDEX, MANIFEST, REJECTS, digest
-from visemix.config.parameters import flatten, merge
+from visemix.config.parameters import flatten, merge, read_sections
 from visemix.evaluation.predictions import metrics_of
 from visemix.models.word_recogniser import RecogniserConfig
 from visemix.papers.cells import (
@@ -60,7 +60,8 @@ class UnreadableError(ValueError):
 def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:
     """params.yaml with changes as Snakemake's --config takes them, e.g. 'scale=test'.
 
-    Raises AuditError without such a file, or for a change that is not KEY=VALUE.
+    Raises AuditError without such a file, or for a change that is not KEY=VALUE; ParameterError for
+    a file that is not YAML.
     """
     if not path.is_file():
         raise AuditError(f"there is no {path} here; audit in the folder that holds the Snakefile")
@@ -69,8 +70,11 @@ def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:
         key, equals, value = change.partition("=")
         if not equals:
             raise AuditError(f"--config {change!r} is not KEY=VALUE")
-        given[key] = yaml.safe_load(value)
-    return merge(yaml.safe_load(path.read_text()), given)
+        try:
+            given[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise AuditError(f"--config {change!r}: the value is not YAML") from None
+    return merge(read_sections(path), given)
 
 
 def why_not_ours(cell: Cell) -> str:
