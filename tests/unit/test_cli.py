@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.conftest import REPOSITORY, clean_environment
+from tests.conftest import REPOSITORY
 
 from visemix.cli import main
 
@@ -71,7 +71,5 @@ def test_numbers_of_cores(command, capsys):
 
 def test_the_command_starts_without_what_is_slow_to_import():
     code = "import sys, visemix.cli; print({'torch', 'mlflow', 'pandas'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=clean_environment()
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
