@@ -4,24 +4,19 @@
 #   snakemake --cores all tables/lipgen/table3.csv
 #   snakemake --cores all power                  clips and seeds that would resolve the tables' differences
 #   snakemake --cores all generators             generators measured side by side
-#   snakemake --cores all --force audits/lipgen/table3/tafm-0.1.json    one cell made again and compared
+#   snakemake --cores all --force audits/lipgen/table3/tafm-0.1.json    one cell re-run and compared
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 from visemix.config.external import settings_of
-from visemix.config.parameters import resolve_parameters, trained_settings
-from visemix.evaluation import MIXED, OBSERVER
-from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
-from visemix.papers import beta_axis, cells
-from visemix.papers.claims import CLAIMS, claims_inputs
-from visemix.papers.mixture_runs import RUN
-from visemix.papers.reproduction import departures
-from visemix.report.shown import shown_digest
+from visemix.config.parameters import resolve_parameters
+from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
+from visemix.papers import cells
 from visemix.run.provenance import code_digest
-from visemix.tables.made_from import record_digest
+from visemix.run.targets import in_one_line
 
-min_version("9.0")
+min_version("9.5")
 
 
 report: "report_captions/workflow.rst"
@@ -30,41 +25,21 @@ report: "report_captions/workflow.rst"
 configfile: Path(workflow.basedir) / "params.yaml"
 
 
-PARAMETERS = resolve_parameters(config, workflow.basedir)
-CORPUS = PARAMETERS["corpus"]["name"]
-GENERATOR = PARAMETERS["synthesis"]["generator"]
+PARAMETERS = in_one_line(resolve_parameters)(config, workflow.basedir)
+in_one_line(cells.check_runs)(PARAMETERS)
+CORPUS, ROOT = PARAMETERS["corpus"]["name"], PARAMETERS["corpus"]["root"]
+GENERATOR, SEED = PARAMETERS["synthesis"]["generator"], PARAMETERS["seeds"][0]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 
 wildcard_constraints:
     split="train|val|test",
     generator="|".join(GENERATORS),
-    run=RUN,
+    run="[^/]+",
     seed=r"\d+",
-    test_set="|".join([*cells.TEST_SETS, "val", *(f"{g}-evaluation" for g in GENERATORS)]),
+    test_set="[a-z0-9-]+?",
     shuffled="(-shuffled)?",
     table=r"[a-z]+\d+",
-
-
-# seconds each, and a database of one writing machine: no jobs of their own on a cluster
-localrules:
-    all,
-    angles,
-    audit,
-    beta_curve,
-    claims,
-    generator_table,
-    generators,
-    mixture_real,
-    mixture_sampled,
-    mixture_synthetic,
-    paper_power,
-    pose_manifest,
-    power,
-    report,
-    table,
-    track,
-    visemes,
 
 
 include: "rules/corpus.smk"
@@ -88,3 +63,4 @@ rule all:
     input:
         "report/index.html",
         expand("tracking/{paper}.json", paper=PARAMETERS["papers"]),
+    localrule: True

@@ -1,4 +1,5 @@
 # The beta axis: word accuracy over beta = N|Dd| / (N|Dd| + |Dg|). No part of the default job.
+from visemix.papers import beta_axis
 
 CURVE = beta_axis.curve_points(PARAMETERS)
 SAMPLES = beta_axis.samples(PARAMETERS)
@@ -19,6 +20,7 @@ rule mixture_sampled:
     wildcard_constraints:
         share=r"\d+",
         draw="[A-Z]",
+    localrule: True
     params:
         shares=PARAMETERS["beta"]["shares"],
         seed=PARAMETERS["mixing"]["seed"],
@@ -46,6 +48,7 @@ rule beta_curve:
         "logs/tables/beta-curve.log",
     benchmark:
         "logs/tables/beta-curve.tsv"
+    localrule: True
     params:
         parameters=AXIS,
         code=lambda wildcards: code_digest(SCRIPTS / "beta_curve.py"),

@@ -1,6 +1,7 @@
 # What the papers claim and what their cells and our runs say of it; what it takes to resolve a difference.
+from visemix.papers.claims import CLAIMS, claims_inputs
 
-ASKED = {key: PARAMETERS[key] for key in ("scale", "corpus", "papers", "runs", "seeds")}
+SHOWN = {key: PARAMETERS[key] for key in ("scale", "corpus", "papers", "runs", "seeds")}
 
 
 rule claims:
@@ -15,8 +16,9 @@ rule claims:
         "logs/tables/claims.log",
     benchmark:
         "logs/tables/claims.tsv"
+    localrule: True
     params:
-        parameters=ASKED,
+        parameters=SHOWN,
         code=lambda wildcards: code_digest(SCRIPTS / "claims.py"),
     script:
         SCRIPTS / "claims.py"
@@ -24,11 +26,13 @@ rule claims:
 
 rule paper_power:
     input:
-        results=lambda wildcards: [
-            file
-            for table in cells.table_names(wildcards.paper)
-            for file in cells.table_inputs(wildcards.paper, table, PARAMETERS)
-        ],
+        results=in_one_line(
+            lambda wildcards: [
+                file
+                for table in cells.table_names(wildcards.paper)
+                for file in cells.table_inputs(wildcards.paper, table, PARAMETERS)
+            ]
+        ),
         claims=CLAIMS,
         paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
     output:
@@ -40,8 +44,9 @@ rule paper_power:
         "logs/tables/{paper}-power.log",
     benchmark:
         "logs/tables/{paper}-power.tsv"
+    localrule: True
     params:
-        parameters=ASKED,
+        parameters=SHOWN,
         code=lambda wildcards: code_digest(SCRIPTS / "power.py"),
     script:
         SCRIPTS / "power.py"
@@ -50,3 +55,4 @@ rule paper_power:
 rule power:
     input:
         expand("tables/{paper}/power.csv", paper=PARAMETERS["papers"]),
+    localrule: True

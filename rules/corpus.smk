@@ -1,7 +1,5 @@
 # Where clips come from: the embedded corpus, or LRW on disk; then one manifest of every clip.
 
-ROOT = PARAMETERS["corpus"]["root"]
-
 
 rule miniature_corpus:
     output:

@@ -5,7 +5,7 @@ rule evaluate:
     input:
         model=rules.train.output.model,
         record=rules.train.output.record,
-        crops=f"data/crops/{CORPUS}-{{test_set}}/manifest.json",
+        crops=in_one_line(lambda w: cells.crops_of_test_set(w.test_set, PARAMETERS)),
     output:
         predictions=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-{{test_set}}{{shuffled}}/predictions.parquet",
         metrics=f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-{{test_set}}{{shuffled}}/metrics.json",

@@ -1,4 +1,5 @@
-# Generators side by side: each makes held-out clips again, which are measured. Not in `rule all`.
+# Generators side by side: each renders held-out clips, which are measured. Not in `rule all`.
+from visemix.evaluation import MIXED, OBSERVER
 
 COMPARED = PARAMETERS["generators"]["compared"]
 PREDICTIONS = f"evaluations/{{run}}/seed-{{seed}}/{CORPUS}-{{set}}/predictions.parquet"
@@ -27,7 +28,7 @@ rule evaluation_set:
         gpu=1,
     params:
         root=ROOT,
-        # not an output: shards that are kept are not made, and timed, again
+        # not an output: shards that are kept are not rendered, and timed, anew
         seconds=f"data/synthesis/{CORPUS}-{{generator}}-evaluation/seconds.csv",
         min_face_share=PARAMETERS["synthesis"]["min_face_share"],
         crops=PARAMETERS["crops"],
@@ -41,37 +42,13 @@ rule evaluation_set:
         SCRIPTS / "evaluation_set.py"
 
 
-# Another training than the expert in Wav2Lip's own loss, by its seed.
-rule sync_expert:
-    input:
-        crops=rules.train_generator.input.crops,
-        sounds=rules.train_generator.input.sounds,
-    output:
-        weights=f"data/generators/{CORPUS}-sync-expert/expert.safetensors",
-        history=f"data/generators/{CORPUS}-sync-expert/expert.csv",
-        record=f"data/generators/{CORPUS}-sync-expert/expert.json",
-    log:
-        "logs/sync_expert.log",
-    benchmark:
-        "logs/sync_expert.tsv"
-    threads: PARAMETERS["generators"]["threads"]
-    resources:
-        gpu=1,
-    params:
-        settings=trained_settings("wav2lip", PARAMETERS),
-        seed=PARAMETERS["generators"]["seed"] + 1000,
-        code=lambda wildcards: code_digest(SCRIPTS / "sync_expert.py"),
-    script:
-        SCRIPTS / "sync_expert.py"
-
-
 rule generator_measures:
     input:
         expert=rules.sync_expert.output.record,
         sounds=f"data/sounds/{CORPUS}-val/index.parquet",
         made=rules.evaluation_set.output.manifest,
         real=f"data/crops/{CORPUS}-val/manifest.json",
-        model=f"runs/{OBSERVER}/seed-{PARAMETERS['seeds'][0]}/model.safetensors",
+        model=f"runs/{OBSERVER}/seed-{SEED}/model.safetensors",
         predictions=lambda wildcards: expand(
             PREDICTIONS,
             run=[OBSERVER, MIXED],
@@ -116,6 +93,7 @@ rule generator_table:
         "logs/generator_table.log",
     benchmark:
         "logs/generator_table.tsv"
+    localrule: True
     params:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
@@ -129,3 +107,4 @@ rule generators:
     input:
         rules.generator_table.output,
         expand(f"generators/{CORPUS}-{{generator}}/sheet.png", generator=COMPARED),
+    localrule: True

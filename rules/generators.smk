@@ -1,4 +1,6 @@
 # What trained generators learn from and become: sounds beside the crops of a split, and weights.
+from visemix.config.parameters import trained_settings
+from visemix.generators import LIP_READER_JUDGED
 
 
 rule sounds:
@@ -25,7 +27,7 @@ rule train_generator:
         crops=expand(f"data/crops/{CORPUS}-{{split}}/manifest.json", split=["train", "val"]),
         sounds=expand(f"data/sounds/{CORPUS}-{{split}}/index.parquet", split=["train", "val"]),
         lip_reader=lambda wildcards: (
-            f"runs/{PARAMETERS['generators']['lip_reader']}/seed-{PARAMETERS['seeds'][0]}/training.json"
+            f"runs/{PARAMETERS['generators']['lip_reader']}/seed-{SEED}/training.json"
             if wildcards.generator in LIP_READER_JUDGED
             else []
         ),
@@ -50,3 +52,27 @@ rule train_generator:
         ),
     script:
         SCRIPTS / "train_generator.py"
+
+
+# Another training than the expert in Wav2Lip's own loss, by its seed.
+rule sync_expert:
+    input:
+        crops=rules.train_generator.input.crops,
+        sounds=rules.train_generator.input.sounds,
+    output:
+        weights=f"data/generators/{CORPUS}-sync-expert/expert.safetensors",
+        history=f"data/generators/{CORPUS}-sync-expert/expert.csv",
+        record=f"data/generators/{CORPUS}-sync-expert/expert.json",
+    log:
+        "logs/sync_expert.log",
+    benchmark:
+        "logs/sync_expert.tsv"
+    threads: PARAMETERS["generators"]["threads"]
+    resources:
+        gpu=1,
+    params:
+        settings=trained_settings("wav2lip", PARAMETERS),
+        seed=PARAMETERS["generators"]["seed"] + 1000,
+        code=lambda wildcards: code_digest(SCRIPTS / "sync_expert.py"),
+    script:
+        SCRIPTS / "sync_expert.py"

@@ -1,4 +1,5 @@
 # beta = N|Dd| / (N|Dd| + |Dg|) as an index over crop sets that stay as they are.
+from visemix.config.repeats import repeats_value
 
 
 rule mixture_real:
@@ -10,6 +11,7 @@ rule mixture_real:
         "logs/mixtures/real.log",
     benchmark:
         "logs/mixtures/real.tsv"
+    localrule: True
     params:
         repeats="inf",
         redraw=PARAMETERS["mixing"]["redraw"],
@@ -29,8 +31,9 @@ rule mixture_synthetic:
         "logs/mixtures/{generator}-N{repeats}.log",
     benchmark:
         "logs/mixtures/{generator}-N{repeats}.tsv"
+    localrule: True
     params:
-        repeats=lambda wildcards: wildcards.repeats,
+        repeats=in_one_line(lambda wildcards: str(repeats_value(wildcards.repeats))),
         redraw=PARAMETERS["mixing"]["redraw"],
         seed=PARAMETERS["mixing"]["seed"],
         code=lambda wildcards: code_digest(SCRIPTS / "mixture.py"),

@@ -10,6 +10,7 @@ rule pose_manifest:
         "logs/pose_manifest.log",
     benchmark:
         "logs/pose_manifest.tsv"
+    localrule: True
     params:
         angles=PARAMETERS["pose"]["angles"],
         untouched_share=PARAMETERS["pose"]["untouched_share"],

@@ -1,4 +1,6 @@
 # Published and reproduced values side by side, the report, and one MLflow run a table cell.
+from visemix.papers.reproduction import departures
+from visemix.report.shown import shown_digest
 
 TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
 TABLE_CAPTION, ANGLES_CAPTION = "../report_captions/table.rst", "../report_captions/angles.rst"
@@ -7,7 +9,7 @@ POSE_TABLES = [(p, t) for p, t in TABLES if cells.table_test_set(p, t) == "pose"
 
 rule table:
     input:
-        results=lambda wildcards: cells.table_inputs(wildcards.paper, wildcards.table, PARAMETERS),
+        results=in_one_line(lambda w: cells.table_inputs(w.paper, w.table, PARAMETERS)),
         paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
     output:
         csv=report("tables/{paper}/{table}.csv", category="{paper}", caption=TABLE_CAPTION),
@@ -19,6 +21,7 @@ rule table:
         "logs/tables/{paper}-{table}.log",
     benchmark:
         "logs/tables/{paper}-{table}.tsv"
+    localrule: True
     params:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
@@ -33,7 +36,7 @@ rule table:
 
 rule angles:
     input:
-        results=lambda wildcards: cells.table_inputs(wildcards.paper, wildcards.table, PARAMETERS),
+        results=in_one_line(lambda w: cells.table_inputs(w.paper, w.table, PARAMETERS)),
         angles=f"data/manifests/{CORPUS}-pose.parquet",
         paper=lambda wildcards: cells.PAPERS / f"{wildcards.paper}.yaml",
     output:
@@ -45,6 +48,7 @@ rule angles:
         "logs/tables/{paper}-{table}-angles.log",
     benchmark:
         "logs/tables/{paper}-{table}-angles.tsv"
+    localrule: True
     params:
         corpus=CORPUS,
         scale=PARAMETERS["scale"],
@@ -67,7 +71,7 @@ rule report:
             seed=PARAMETERS["seeds"],
         ),
         full_models=[
-            f"runs/{cells.read_paper(p)['full_model']}/seed-{PARAMETERS['seeds'][0]}/model.safetensors"
+            f"runs/{cells.read_paper(p)['full_model']}/seed-{SEED}/model.safetensors"
             for p in PARAMETERS["papers"]
         ],
         corpus=rules.manifest.output.manifest,
@@ -88,6 +92,7 @@ rule report:
         "logs/report.log",
     benchmark:
         "logs/report.tsv"
+    localrule: True
     params:
         parameters=PARAMETERS,
         shown=lambda wildcards: shown_digest(),  # shown where it is, but never made for the report
@@ -98,13 +103,16 @@ rule report:
 
 rule track:
     input:
-        tables=lambda wildcards: [f"tables/{p}/{t}.csv" for p, t in TABLES if p == wildcards.paper],
+        tables=in_one_line(
+            lambda w: [f"tables/{w.paper}/{table}.csv" for table in cells.table_names(w.paper)]
+        ),
     output:
         cells="tracking/{paper}.json",
     log:
         "logs/track/{paper}.log",
     benchmark:
         "logs/track/{paper}.tsv"
+    localrule: True
     params:
         parameters=PARAMETERS,
         code=lambda wildcards: code_digest(SCRIPTS / "track.py"),

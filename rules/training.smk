@@ -3,7 +3,7 @@
 
 rule train:
     input:
-        mixture=lambda wildcards: cells.mixture_file(wildcards.run, PARAMETERS),
+        mixture=in_one_line(lambda w: cells.mixture_file(w.run, PARAMETERS)),
         validation=f"data/crops/{CORPUS}-val/manifest.json",
         visemes=rules.visemes.output.visemes,
     output:

@@ -1,4 +1,4 @@
-"""Make one cell again, from training on, and compare it with its record."""
+"""Re-run one cell, from training on, and compare it with its record."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from visemix.run.log import log_to
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     audit(
-        "/".join(snakemake.wildcards[name] for name in ("paper", "table", "row")),
+        snakemake.params.cell,
         snakemake.config,
         cores=snakemake.threads,
         snakefile=Path(snakemake.scriptdir).parent / "Snakefile",

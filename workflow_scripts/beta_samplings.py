@@ -14,12 +14,8 @@ if __name__ == "__main__":
     table = samplings.samplings_table(parameters)
     write_text(snakemake.output.csv, table.to_csv(index=False))
     write_text(snakemake.output.markdown, samplings.samplings_markdown(table))
-    inputs = zip(
-        parameters["beta"]["generators"],
-        snakemake.input.features,
-        snakemake.output.figures,
-        strict=True,
-    )
+    names = parameters["beta"]["generators"]
+    inputs = zip(names, snakemake.input.features, snakemake.output.figures, strict=True)
     real = table.iloc[0]
     for generator, features, figure in inputs:
         rows = table[table.generator == generator]

@@ -14,21 +14,13 @@ if __name__ == "__main__":
     from visemix.evaluation.predictions import predict, provenance_of, write_evaluation
 
     record = json.loads(Path(snakemake.input.record).read_text())
-    crops = Path(snakemake.input.crops).parent
+    crops, shuffled = Path(snakemake.input.crops).parent, snakemake.params.shuffle_frames
+    run, seed = snakemake.wildcards.run, int(snakemake.wildcards.seed)
     predictions = predict(
-        Path(snakemake.input.model).parent,
-        crops,
-        record["words"],
-        shuffle_frames=snakemake.params.shuffle_frames,
-        seed=int(snakemake.wildcards.seed),
-        device=device_name(),
-        **snakemake.params.evaluation,
-    )
-    facts = {
-        "run": snakemake.wildcards.run,
-        "seed": int(snakemake.wildcards.seed),
-        "frames_shuffled": snakemake.params.shuffle_frames,
-        "weights_sha256": record["digests"]["weights"],
-    }
+        Path(snakemake.input.model).parent, crops, record["words"], shuffle_frames=shuffled,
+        seed=seed, device=device_name(), **snakemake.params.evaluation,
+    )  # fmt: skip
+    facts = {"run": run, "seed": seed, "frames_shuffled": shuffled}
+    facts |= {"weights_sha256": record["digests"]["weights"]}
     facts |= provenance_of(crops, snakemake.params.evaluation, snakemake.params.code)
     write_evaluation(Path(snakemake.output.predictions).parent, predictions, facts)

@@ -14,25 +14,17 @@ if __name__ == "__main__":
     from visemix.generators.evaluation_set import evaluation_set
 
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
-    words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
+    said = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     seconds = Path(snakemake.params.seconds)
     if snakemake.params.external:
         from visemix.generators.external.program import configure
 
         configure(snakemake.wildcards.generator, snakemake.params.external, seconds.parent)
     evaluation_set(
-        snakemake.wildcards.generator,
-        read_manifest(snakemake.input.manifest),
-        real_folder=Path(snakemake.input.real).parent,
-        media_root=snakemake.params.root,
-        model_folder=Path(weights).parent if weights else seconds.parent,
-        folder=Path(snakemake.output.manifest).parent,
-        seconds_path=seconds,
-        parameters=snakemake.params.crops,
-        min_face_share=snakemake.params.min_face_share,
-        clips=snakemake.params.clips,
-        seed=snakemake.params.seed,
-        workers=snakemake.threads,
-        pronunciations=words,
-        device=device_name() if weights else "cpu",  # only trained ones have networks of ours
-    )
+        snakemake.wildcards.generator, read_manifest(snakemake.input.manifest), pronunciations=said,
+        model_folder=Path(weights).parent if weights else seconds.parent, seconds_path=seconds,
+        folder=Path(snakemake.output.manifest).parent, media_root=snakemake.params.root,
+        min_face_share=snakemake.params.min_face_share, device=device_name() if weights else "cpu",
+        real_folder=Path(snakemake.input.real).parent, parameters=snakemake.params.crops,
+        clips=snakemake.params.clips, seed=snakemake.params.seed, workers=snakemake.threads,
+    )  # fmt: skip

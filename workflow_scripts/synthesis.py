@@ -13,27 +13,18 @@ if __name__ == "__main__":
     lease_gpus(snakemake.resources.gpu)
     from visemix.generators.contract import generator_module, synthesise_set
 
-    # a part has a folder of its own for files that it does not share with the others
-    folder = Path(snakemake.output[-1]).parent
-    part = snakemake.wildcards.get("part")
+    folder, part = Path(snakemake.output[-1]).parent, snakemake.wildcards.get("part")
     if snakemake.params.external:
         program = generator_module(snakemake.wildcards.generator).PROGRAM
         program.configure(snakemake.params.external, folder)
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     synthesise_set(
-        snakemake.wildcards.generator,
-        pd.read_parquet(snakemake.input.pairs),
-        read_manifest(snakemake.input.manifest),
-        media_root=snakemake.params.root,
-        portraits=snakemake.params.portraits,
-        folder=snakemake.params.crop_set,
-        records_path=folder / "records.parquet",
-        parameters=snakemake.params.crops,
-        min_face_share=snakemake.params.min_face_share,
-        workers=snakemake.threads,
-        trained_folder=Path(weights).parent if weights else None,
-        pronunciations=words,
-        device=device_name() if weights else "cpu",  # only trained ones have networks of ours
+        snakemake.wildcards.generator, pd.read_parquet(snakemake.input.pairs),
+        read_manifest(snakemake.input.manifest), parameters=snakemake.params.crops,
+        media_root=snakemake.params.root, trained_folder=Path(weights).parent if weights else None,
+        portraits=snakemake.params.portraits, folder=snakemake.params.crop_set,
+        records_path=folder / "records.parquet", min_face_share=snakemake.params.min_face_share,
+        device=device_name() if weights else "cpu", workers=snakemake.threads, pronunciations=words,
         part=(int(part), int(snakemake.wildcards.parts)) if part else None,
-    )
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """Log every cell of a paper's tables as one MLflow run."""
 
 from visemix.run.log import log_to
-from visemix.run.tracking import track_paper
+from visemix.tracking import track_paper
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])

@@ -5,7 +5,7 @@ import os
 import sys
 
 from visemix.audit import TOLERANCE
-from visemix.run.record import RecordError, record, restore
+from visemix.record import RecordError, record, restore
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,13 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("track", help="log the cells of a finished run to MLflow once more")
     corpora = commands.add_parser("corpora", help="scan corpora, print what is there and missing")
     corpora.add_argument("roots", nargs="+", help="root of a corpus, or a folder of such roots")
-    corpora.add_argument("--workers", type=int, default=1, help="processes")
+    corpora.add_argument("--workers", type=_positive, default=1, help="processes")
     plan = commands.add_parser("plan", help="jobs, hours and disk of a scale, before it is run")
     plan.add_argument(
         "--scale", help="a file of scales/, or paper; that of params.yaml if left out"
     )
     plan.add_argument("--gpus", type=int, help="at a time; those of this machine if left out")
-    plan.add_argument("--cores", type=int, help="at a time; those of this machine if left out")
+    plan.add_argument(
+        "--cores", type=_positive, help="at a time; those of this machine if left out"
+    )
     _add_audit(commands)
     chosen = parser.parse_args(arguments)
     try:
@@ -45,9 +47,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; give a whole number from 1")
+    return int(text)
+
+
+def _cores(text: str) -> int | str:
+    return text if text == "all" else _positive(text)
+
+
 def _track() -> int:
     """Log to MLflow; 1 where there is nothing to log or nobody to log it to."""
-    from visemix.run.tracking import track_again  # pandas: slow to import
+    from visemix.tracking import track_again  # pandas: slow to import
 
     try:
         records = track_again()
@@ -60,17 +72,19 @@ def _track() -> int:
 
 
 def _add_audit(commands) -> None:
-    parser = commands.add_parser("audit", help="make one table cell again and compare it")
+    parser = commands.add_parser("audit", help="re-run one table cell and compare it")
     parser.add_argument("cell", help="paper/table/row, for example lipgen/table3/tafm-0.1")
     parser.add_argument(
         "--from", dest="start", choices=("corpus", "training", "evaluation"), default="training",
-        help="the first step that is made again; all before it is taken from the record (training)",
+        help="the first step that is re-run; all before it is taken from the record (training)",
     )  # fmt: skip
     parser.add_argument(
         "--tolerance", type=float, default=TOLERANCE, help="percentage points of accuracy (1.0)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep what was made, in audits/work")
-    parser.add_argument("--cores", default="all", help="of Snakemake (all)")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the files of the re-run, in audits/work"
+    )
+    parser.add_argument("--cores", type=_cores, default="all", help="of Snakemake (all)")
     parser.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE",
         help="what Snakemake was given as --config when the run was made",
@@ -114,8 +128,8 @@ def _print_corpora(roots: list[str], workers: int) -> int:
 
 def _print_plan(scale: str | None, gpus: int | None, cores: int | None) -> int:
     """Print the plan of the default job; 1 where there can be none."""
+    from visemix import plan  # pandas and pydantic: slow to import
     from visemix.config.parameters import ParameterError
-    from visemix.run import plan  # pandas and pydantic: slow to import
     from visemix.run.gpus import visible_gpus
 
     gpus = len(visible_gpus()) if gpus is None else gpus

@@ -11,7 +11,7 @@ import yaml
 from tests.conftest import REPOSITORY, clean_environment
 
 from visemix.config.parameters import resolve_parameters
-from visemix.run.plan import make_plan
+from visemix.plan import make_plan
 
 REJECTED = 66
 CLIPS = {"train": 488_766, "val": 25_000, "test": 25_000}

@@ -13,12 +13,12 @@ from tests.conftest import REPOSITORY, planned_jobs, snakemake
 from visemix.audit import cell as audit_module
 from visemix.audit.cell import audit
 from visemix.audit.comparison import compared_files
-from visemix.audit.record import AuditError, find_cell
+from visemix.audit.record import AuditError
 from visemix.audit.rerun import borrowed, work_folder
 from visemix.cli import main
 from visemix.config.parameters import resolve_parameters
 from visemix.evaluation.predictions import metrics_of
-from visemix.papers.cells import table_names
+from visemix.papers.cells import find_cell, table_names
 from visemix.run.atomic import sha256_file, write_json
 from visemix.tables.results import build_table
 

@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import planned_jobs
 
 from visemix.cli import main
-from visemix.run.plan import make_plan, read_parameters
+from visemix.plan import make_plan, read_parameters
 
 FRAME = 96 * 96  # bytes
 HEADER = 128  # bytes of a shard

@@ -105,7 +105,7 @@ def test_a_point_differs_from_its_network_in_the_mixture_alone():
     name = "data/mixtures/miniature-portrait-N1d3.json"
     assert str(mixture_file("lipgen-R3-portrait-N1d3-epochs", given_parameters)) == name
     assert resolve_run("lipgen-R3-real", given_parameters)["mixture"] == "miniature-real"
-    with pytest.raises(ValueError, match="no paper has a run 'lipgen-R9'"):
+    with pytest.raises(ValueError, match="no run 'lipgen-R9' in papers"):
         resolve_run("lipgen-R9-real", given_parameters)
 
 

@@ -11,8 +11,8 @@ from tests.unit.made_up_evaluations import CLIPS, write_evaluations
 
 from visemix.evaluation.published import independent_z, most_discordant
 from visemix.papers import claims as claims_file
-from visemix.papers.cells import paper_names, read_paper, table_cells, table_names
-from visemix.papers.claims import claim_cells, claims_inputs, find_cell, read_claims
+from visemix.papers.cells import find_cell, paper_names, read_paper, table_cells, table_names
+from visemix.papers.claims import claim_cells, claims_inputs, read_claims
 from visemix.report.claims import COLUMNS, arithmetic, claims_markdown, claims_table
 
 CLAIMS, TEST_SETS = read_claims()

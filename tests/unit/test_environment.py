@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from visemix.audit import comparison as audit
-from visemix.audit.record import find_cell
+from visemix.papers.cells import find_cell
 from visemix.run.provenance import environment
 
 NO_GPU = {"cuda": None, "cudnn": None, "driver": None}

@@ -8,9 +8,9 @@ import yaml
 from tests.conftest import REPOSITORY
 
 from visemix.audit.comparison import compared_files
-from visemix.audit.record import find_cell
 from visemix.audit.rerun import borrowed
 from visemix.config.parameters import resolve_parameters
+from visemix.papers.cells import find_cell
 from visemix.tables.lineage import steps_of
 
 CROPS = "data/crops/miniature-{}"

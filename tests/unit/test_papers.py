@@ -173,7 +173,7 @@ def test_the_baseline_has_no_shift_and_pools_globally():
 
 
 def test_unknown_names_are_explained():
-    with pytest.raises(ValueError, match="no paper has a run 'lipgen-R9'"):
+    with pytest.raises(ValueError, match="no run 'lipgen-R9' in papers"):
         resolve_run("lipgen-R9", PARAMETERS)
     with pytest.raises(FileNotFoundError, match="there are: audiovsr, lipgen, synthvsr"):
         read_paper("lipgenn")

@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 from visemix.cli import main
 from visemix.config.parameters import resolve_parameters
-from visemix.run.plan import PlanError, count_clips, crop_bytes, describe, make_plan
+from visemix.plan import PlanError, count_clips, crop_bytes, describe, make_plan
 
 JOBS = {"manifest": 1, "crops": 3, "synthesis": 1, "pose_crops": 1, "train": 8, "evaluate": 13}
 

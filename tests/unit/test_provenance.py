@@ -186,5 +186,5 @@ def test_the_digest_of_a_rule_is_that_of_its_own_script():
 def test_nothing_is_left_that_only_a_path_beside_a_module_names():
     sources = {f: f.read_text() for f in PACKAGE.rglob("*.py")}
     beside = [f for f, text in sources.items() if "Path(__file__)." in text]
-    outside = {Path("run/plan.py"), Path("papers/cells.py"), Path("run/provenance.py")}
+    outside = {Path("plan.py"), Path("papers/cells.py"), Path("run/provenance.py")}
     assert {f.relative_to(PACKAGE) for f in beside} == outside

@@ -15,7 +15,7 @@ import pytest
 mlflow = pytest.importorskip("mlflow")
 
 from visemix.cli import main  # noqa: E402
-from visemix.run.tracking import (  # noqa: E402
+from visemix.tracking import (  # noqa: E402
     log_cells,
     prepare_store,
     track_paper,

@@ -38,14 +38,13 @@ from visemix.audit.record import (
     RECORD,
     AuditError,
     compare_parameters,
-    find_cell,
     read_record,
     verify,
     why_not_ours,
 )
 from visemix.audit.rerun import STARTS, rerun, work_folder
 from visemix.config.parameters import resolve_parameters
-from visemix.papers.cells import Cell, evaluation_folder
+from visemix.papers.cells import Cell, check_runs, evaluation_folder, find_cell
 from visemix.papers.reproduction import departures, in_short
 from visemix.run.atomic import write_json
 from visemix.tables.lineage import table_file
@@ -79,13 +78,17 @@ def audit(
         The content of the JSON file.
 
     Raises:
-        AuditError: no such cell, a tolerance that is none, or a re-run that failed.
+        AuditError: no such cell, wrong parameters, or a re-run that failed.
     """
     if start not in STARTS:
         raise AuditError(f"start is {start!r}; it must be one of {', '.join(STARTS)}")
     if not tolerance >= 0:
         raise AuditError(f"the tolerance is {tolerance}; give percentage points from 0")
-    cell, parameters = find_cell(cell_id), resolve_parameters(config, snakefile.parent)
+    try:
+        cell, parameters = find_cell(cell_id), resolve_parameters(config, snakefile.parent)
+        check_runs(parameters)
+    except ValueError as error:
+        raise AuditError(str(error)) from None
     report = _head(cell, start, tolerance)
     if missing := why_not_ours(cell):
         report |= {"verdict": UNCHECKED, "reason": missing}

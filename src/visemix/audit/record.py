@@ -4,7 +4,6 @@ The chain of digests is followed from the crop sets to the value in the table: i
 and has every artifact still the digest that others recorded? Nothing is run again here.
 """
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -16,20 +15,16 @@ import pandas as pd
 import yaml
 
 from visemix.clips.shards import INDEX, MANIFEST, REJECTS, digest
-from visemix.config.parameters import flatten, merge
+from visemix.config.parameters import flatten, merge, read_sections
 from visemix.evaluation.predictions import metrics_of
 from visemix.models.word_recogniser import RecogniserConfig
 from visemix.papers.cells import (
-    PAPERS,
     TEST_SETS,
     Cell,
     evaluation_folder,
     model_of_run,
-    read_paper,
     resolve_run,
-    table_cells,
     table_inputs,
-    table_names,
     training_of_run,
 )
 from visemix.run.atomic import sha256_bytes, sha256_file
@@ -65,7 +60,8 @@ class UnreadableError(ValueError):
 def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:
     """params.yaml with changes as Snakemake's --config takes them, e.g. 'scale=test'.
 
-    Raises AuditError without such a file, or for a change that is not KEY=VALUE.
+    Raises AuditError without such a file, or for a change that is not KEY=VALUE; ParameterError for
+    a file that is not YAML.
     """
     if not path.is_file():
         raise AuditError(f"there is no {path} here; audit in the folder that holds the Snakefile")
@@ -74,24 +70,11 @@ def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:
         key, equals, value = change.partition("=")
         if not equals:
             raise AuditError(f"--config {change!r} is not KEY=VALUE")
-        given[key] = yaml.safe_load(value)
-    return merge(yaml.safe_load(path.read_text()), given)
-
-
-def find_cell(cell_id: str) -> Cell:
-    """The cell of that id. Raises AuditError with the nearest ids of papers/*.yaml."""
-    named = sorted(path.stem for path in PAPERS.glob("*.yaml"))
-    papers = [name for name in named if "tables" in read_paper(name)]
-    known = {
-        cell.id: cell
-        for paper in papers
-        for table in table_names(paper)
-        for cell in table_cells(paper, table)
-    }
-    if cell_id in known:
-        return known[cell_id]
-    near = difflib.get_close_matches(cell_id, known, 3, cutoff=0.3) or list(known)[:3]
-    raise AuditError(f"no cell {cell_id!r} in papers/*.yaml; nearest: {', '.join(near)}")
+        try:
+            given[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise AuditError(f"--config {change!r}: the value is not YAML") from None
+    return merge(read_sections(path), given)
 
 
 def why_not_ours(cell: Cell) -> str:

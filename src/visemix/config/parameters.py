@@ -29,8 +29,8 @@ from visemix.config.visemes import Visemes
 PAPER = "paper"  # the scale that changes nothing
 
 __all__ = [
-    "ParameterError", "Parameters", "flatten", "merge", "read_scales", "resolve_parameters",
-    "trained_settings",
+    "ParameterError", "Parameters", "flatten", "merge", "read_scales", "read_sections",
+    "resolve_parameters", "trained_settings",
 ]  # fmt: skip
 
 
@@ -117,18 +117,22 @@ def read_scales(folder: str | Path = ".") -> dict[str, dict]:
     """
     found = {}
     for path in sorted((Path(folder) / "scales").glob("*.yaml")):
-        try:
-            block = yaml.safe_load(path.read_text()) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ParameterError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(block, dict):
-            raise ParameterError(
-                f"{path}: {block!r} is not allowed; write sections, as params.yaml"
-            )
+        block = read_sections(path)
         if "scale" in block:
             raise ParameterError(f"{path}: scale: not allowed here; params.yaml picks the scale")
         found[path.stem] = block
     return found | {PAPER: found.get(PAPER, {})}
+
+
+def read_sections(path: Path) -> dict:
+    """Content of params.yaml or of a scale's file. Raises ParameterError where it is none."""
+    try:
+        block = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(block, dict):
+        raise ParameterError(f"{path}: {block!r} is not allowed; write sections, as params.yaml")
+    return block
 
 
 def trained_settings(generator: str, parameters: dict) -> dict:

@@ -4,13 +4,16 @@ A cell is data: Snakemake targets, MLflow runs and the tables all come from thes
 that name the same run share its training.
 """
 
+import difflib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import yaml
 
+from visemix.config.generator_names import GENERATORS
 from visemix.config.runs import check_heads
 from visemix.papers.mixture_runs import repeats_name, split_name
 
@@ -62,6 +65,19 @@ def _parsed(path: Path, _changed: int) -> dict:
     return yaml.safe_load(path.read_text())
 
 
+def read_table(paper: str, table: str) -> dict:
+    """One table of papers/<paper>.yaml, not to be changed. Raises ValueError with the nearest."""
+    tables = read_paper(paper)["tables"]
+    if table not in tables:
+        raise _unknown("table", table, tables, f"papers/{paper}.yaml")
+    return tables[table]
+
+
+def _unknown(kind: str, name: str, known: Iterable[str], where: str) -> ValueError:
+    near = difflib.get_close_matches(name, known, 3, cutoff=0.3) or list(known)[:3]
+    return ValueError(f"no {kind} {name!r} in {where}; nearest: {', '.join(near)}")
+
+
 def table_names(paper: str) -> list[str]:
     """Names of the tables of a paper, in the paper's order."""
     return list(read_paper(paper)["tables"])
@@ -69,7 +85,7 @@ def table_names(paper: str) -> list[str]:
 
 def table_cells(paper: str, table: str) -> list[Cell]:
     """Cells of one table, in the order of its rows."""
-    content = read_paper(paper)["tables"][table]
+    content = read_table(paper, table)
     return [
         Cell(
             id=_full_id(paper, table, cell["id"]),
@@ -83,6 +99,19 @@ def table_cells(paper: str, table: str) -> list[Cell]:
         )
         for cell in content["cells"]
     ]
+
+
+def find_cell(cell_id: str) -> Cell:
+    """The cell '<paper>/<table>/<row key>'. Raises ValueError with the nearest ones."""
+    known = {
+        cell.id: cell
+        for paper in paper_names()
+        for table in table_names(paper)
+        for cell in table_cells(paper, table)
+    }
+    if cell_id not in known:
+        raise _unknown("cell", cell_id, known, "papers/*.yaml")
+    return known[cell_id]
 
 
 def _full_id(paper: str, table: str, key: str | None) -> str | None:
@@ -102,10 +131,13 @@ def resolve_run(run: str, parameters: dict) -> dict:
     mixture it is trained on; `changed`, the keys that differ from the paper's. A run of
     papers.mixture_runs is the one it is built on with another mixture, and has the keys of
     `split_name` as well.
-    Raises ValueError for a run that no paper has, or a combination that means nothing.
+    Raises ValueError for a run that no paper has (with the nearest ones) or on a generator that
+    there is not, and for a combination that means nothing.
     """
     base, mixture = split_name(run)
-    published = _published_run(base)
+    published, generator = _published_run(base), mixture.get("generator")
+    if generator and generator not in GENERATORS:
+        raise _unknown("generator", generator, GENERATORS, f"the name of the run {run}")
     settings = {"lambda": None, "gamma": None} | published
     changes = {k: v for k, v in parameters["runs"].get(base, {}).items() if v is not None}
     settings |= changes | mixture
@@ -138,11 +170,23 @@ def _check_run(run: str, settings: dict, changes: dict) -> None:
 
 
 def _published_run(run: str) -> dict:
-    for paper in paper_names():
-        runs = read_paper(paper)["runs"]
-        if run in runs:
-            return runs[run]
-    raise ValueError(f"no paper has a run {run!r}; see papers/*.yaml")
+    runs = {name: one for paper in paper_names() for name, one in read_paper(paper)["runs"].items()}
+    if run not in runs:
+        raise _unknown("run", run, runs, "papers/*.yaml")
+    return runs[run]
+
+
+def check_runs(parameters: dict) -> None:
+    """Look up every run that the parameters name. Raises ValueError with key, value and remedy."""
+    named = {f"runs.{run}": run for run in parameters["runs"]}
+    named |= {"beta.run": parameters["beta"]["run"]}
+    lip_reader = parameters["generators"]["lip_reader"]
+    for key, run in (named | {"generators.lip_reader": split_name(lip_reader)[0]}).items():
+        try:
+            _published_run(run)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+        resolve_run(run, parameters)
 
 
 def mixture_name(settings: dict, parameters: dict) -> str:
@@ -205,6 +249,17 @@ def equal_of_run(run: str, parameters: dict) -> str:
 TEST_SETS = ("test", "pose")
 
 
+def crops_of_test_set(test_set: str, parameters: dict) -> Path:
+    """Manifest of the mouth crops of a test set, of the split val or '<generator>-evaluation'.
+
+    Raises ValueError with the nearest ones.
+    """
+    known = [*TEST_SETS, "val", *(f"{generator}-evaluation" for generator in GENERATORS)]
+    if test_set not in known:
+        raise _unknown("test set", test_set, known, "the workflow")
+    return Path("data/crops") / f"{parameters['corpus']['name']}-{test_set}" / "manifest.json"
+
+
 def evaluation_folder(run: str, seed: int, corpus: str, test_set: str) -> Path:
     """Folder of one evaluation, relative to the working directory."""
     return Path("evaluations") / run / f"seed-{seed}" / f"{corpus}-{test_set}"
@@ -212,7 +267,7 @@ def evaluation_folder(run: str, seed: int, corpus: str, test_set: str) -> Path:
 
 def table_test_set(paper: str, table: str) -> str:
     """The test set of all cells of a table."""
-    return read_paper(paper)["tables"][table]["test_set"]
+    return read_table(paper, table)["test_set"]
 
 
 def reproduced_cells(paper: str, table: str) -> list[Cell]:
@@ -260,9 +315,14 @@ def changes_shown(paper: str, table: str, parameters: dict) -> dict:
 
 
 def table_inputs(paper: str, table: str, parameters: dict) -> list[Path]:
-    """Files that a table is made from: its runs' records and evaluations, and the control's."""
+    """Files that a table is made from: its runs' records and evaluations, and the control's.
+
+    Raises ValueError for a table of which no cell has a run.
+    """
     seeds, control = parameters["seeds"], shuffled_control(paper, table)
     runs, test_set = table_runs(paper, table), table_test_set(paper, table)
+    if not runs:
+        raise ValueError(f"{paper}/{table} cannot be made: papers/{paper}.yaml gives it no run")
     records = [Path("runs") / run / f"seed-{s}" / "training.json" for run in runs for s in seeds]
     shuffled = [control] if control else []
     return [
@@ -274,7 +334,7 @@ def table_inputs(paper: str, table: str, parameters: dict) -> list[Path]:
 
 def shuffled_control(paper: str, table: str) -> str | None:
     """The run of a table whose clips are also read with their frames shuffled, if any."""
-    return read_paper(paper)["tables"][table].get("shuffled_control")
+    return read_table(paper, table).get("shuffled_control")
 
 
 def evaluation_files(runs: list[str], test_set: str, parameters: dict) -> list[Path]:

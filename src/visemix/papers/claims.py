@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from visemix.papers.cells import PAPERS, TEST_SETS, Cell, evaluation_files, table_cells, table_runs
+from visemix.papers.cells import PAPERS, TEST_SETS, Cell, evaluation_files, find_cell, table_runs
 
 CLAIMS = PAPERS / "claims.yaml"
 
@@ -13,15 +13,6 @@ def read_claims() -> tuple[list[dict], dict[str, dict]]:
     """The claims, and by name the test sets of the papers' tables; see the head of the file."""
     content = yaml.safe_load(CLAIMS.read_text())
     return content["claims"], content["test_sets"]
-
-
-def find_cell(cell_id: str) -> Cell:
-    """The cell '<paper>/<table>/<row key>'. Raises ValueError when no paper has it."""
-    paper, table, _ = cell_id.split("/")
-    for cell in table_cells(paper, table):
-        if cell.id == cell_id:
-            return cell
-    raise ValueError(f"papers/{paper}.yaml has no cell {cell_id!r}; see papers/claims.yaml")
 
 
 def claim_cells(claim: dict) -> dict[str, Cell]:

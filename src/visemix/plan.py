@@ -17,10 +17,10 @@ import yaml
 
 from visemix.clips.sampler import steps_per_epoch
 from visemix.clips.shard_writer import FRAME_SIZE
-from visemix.config.parameters import resolve_parameters
+from visemix.config.parameters import read_sections, resolve_parameters
 from visemix.papers.cells import equal_of_run, resolve_run, run_names
 
-RATES = Path(__file__).parents[3] / "benchmarks" / "rates.yaml"
+RATES = Path(__file__).parents[2] / "benchmarks" / "rates.yaml"
 # LRW as published (Chung and Zisserman, ACCV 2016); a clip has 29 frames
 LRW_CLIPS = {"train": 488_766, "val": 25_000, "test": 25_000}
 LRW_WORDS = 500
@@ -68,14 +68,14 @@ def read_parameters(scale: str | None = None) -> dict:
     """params.yaml of the working directory at `scale`, or at its own. Raises PlanError without."""
     if not Path("params.yaml").is_file():
         raise PlanError("no params.yaml here; call this in the folder of the project")
-    config = yaml.safe_load(Path("params.yaml").read_text())
+    config = read_sections(Path("params.yaml"))
     return resolve_parameters(config | ({"scale": scale} if scale else {}))
 
 
 def planned_jobs(scale: str) -> dict[str, int]:
     """Number of jobs of each rule in the default job from scratch, by a dry run of Snakemake.
 
-    Raises PlanError with Snakemake's message where it refuses.
+    Raises PlanError with the last line of Snakemake where it refuses.
     """
     done = subprocess.run(
         [
@@ -86,7 +86,8 @@ def planned_jobs(scale: str) -> dict[str, int]:
     )  # fmt: skip
     table = re.search(r"^job +count\n[- ]+\n(.*?)^total ", done.stdout + done.stderr, re.S | re.M)
     if done.returncode or table is None:
-        raise PlanError(f"Snakemake's dry run failed:\n{done.stdout}{done.stderr}")
+        said = (done.stdout + done.stderr).strip().splitlines() or ["nothing"]
+        raise PlanError(f"`snakemake --dry-run` fails here and ends with: {said[-1]}")
     counts = {name: int(n) for name, n in re.findall(r"^(\S+) +(\d+)$", table[1], re.M)}
     return {rule: number for rule, number in counts.items() if rule != "all"}
 

@@ -50,7 +50,12 @@ def record() -> None:
     Raises RecordError when `snakemake` still has something to do, or when DVC fails.
     """
     plan = _call("snakemake", "--dry-run", "--quiet", "rules", "--cores", "1", quiet=True)
-    if plan.returncode or "Nothing to be done" not in plan.stdout + plan.stderr:
+    said = (plan.stdout + plan.stderr).strip()
+    if plan.returncode:
+        raise RecordError(
+            f"`snakemake --dry-run` fails here and ends with: {said.splitlines()[-1]}"
+        )
+    if "Nothing to be done" not in said:
         raise RecordError("the run is not finished; run `snakemake --cores all` first")
     _must("dvc", "commit", "--force", remedy="see DVC's message above")
     if _has_remote():
