@@ -10,9 +10,9 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from visemix.config.external import settings_of
+from visemix.config.generator_names import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.config.parameters import resolve_parameters, trained_settings
 from visemix.evaluation import MIXED, OBSERVER
-from visemix.generators import GENERATORS, LIP_READER_JUDGED, TEXT_DRIVEN, TRAINED
 from visemix.papers import beta_axis, cells
 from visemix.papers.claims import CLAIMS, claims_inputs
 from visemix.papers.mixture_runs import RUN

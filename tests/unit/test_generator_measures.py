@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from visemix.evaluation import generator_measures as measures
+from visemix.synthesis import measures
 
 
 def crops(value, frames=4):

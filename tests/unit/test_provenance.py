@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from visemix.generators import GENERATORS
+from visemix.config.generator_names import GENERATORS
 from visemix.run.provenance import PACKAGE, code_digest, code_files, module_digests
 
 SCRIPTS = PACKAGE.parents[1] / "workflow_scripts"

@@ -17,12 +17,14 @@ from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from visemix.corpora.portrait_sources import PICTURE_TYPES, Portrait, as_sources, list_portraits
 from visemix.corpora.portraits import look_at
-from visemix.generators.contract import GenerationError
+from visemix.faces.pictures import PictureError, find_face, read_picture
+from visemix.faces.retinaface import RetinaFace
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 
@@ -326,12 +328,10 @@ def _identity(picture: str) -> str:
 
 def _look(root: Path, picture: str) -> tuple[dict, str]:
     """A portrait, and why it cannot be used ('' if it can)."""
-    from visemix.generators.pictures import find_face, read_picture
-
     known = {"portrait": _identity(picture), "picture": picture}
     try:
         find_face(read_picture(root / picture), _detector())
-    except GenerationError as error:
+    except PictureError as error:
         return known, str(error)
     return known | {"picture_sha256": sha256_file(root / picture)}, ""
 
@@ -356,9 +356,5 @@ def _look_person(person: Person) -> tuple[list[dict], str]:
 
 @lru_cache(maxsize=1)
 def _detector():
-    import cv2
-
-    from visemix.faces.retinaface import RetinaFace
-
     cv2.setNumThreads(1)
     return RetinaFace(threads=1, providers=["CPUExecutionProvider"])  # pairing leases no GPU

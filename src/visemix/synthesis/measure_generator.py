@@ -12,10 +12,10 @@ import pandas as pd
 from visemix.clips.mixture import EVALUATION
 from visemix.clips.shards import CropSet, open_crops, read_rejects
 from visemix.evaluation import MIXED, OBSERVER
-from visemix.evaluation import generator_measures as measures
 from visemix.evaluation.resolution import compare_rows, named_clips
 from visemix.evaluation.statistics import clustered_by, speakers_of
 from visemix.papers.cells import evaluation_folder
+from visemix.synthesis import measures
 
 VERSION = 2
 STILL, REAL = "the real clip's first frame repeated", "the real clips"

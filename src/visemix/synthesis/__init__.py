@@ -1,0 +1,1 @@
+"""Sets of synthetic clips: which portrait speaks which sound, building, checking, measuring."""
