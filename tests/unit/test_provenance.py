@@ -134,6 +134,17 @@ def test_a_set_of_one_generator_depends_on_no_other_program():
     assert "generators/external/runner.py" in used(GENERATORS["external-wav2lip"])
 
 
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_the_line_of_another_generator_changes_no_code_of_this_one(generator):
+    for script in ("synthesis", "evaluation_set", "train_generator"):
+        found = used(SCRIPTS / f"{script}.py", GENERATORS[generator])
+        assert {"generators/__init__.py", "generators/base.py"} <= found
+        names = {f"config/generator_{part}.py" for part in ("names", "settings")}
+        assert (
+            not names & found and "import" not in (PACKAGE / "generators/__init__.py").read_text()
+        )
+
+
 def test_an_audit_imports_nothing_of_the_report():
     assert not [name for name in used("visemix.audit.cell") if name.startswith("report/")]
 

@@ -15,7 +15,7 @@ from visemix.config.crops import Crops
 from visemix.config.evaluation import Evaluation
 from visemix.config.external import External, settings_of
 from visemix.config.generator_names import PROGRAMS, ROWS
-from visemix.config.generators import Generators
+from visemix.config.generator_settings import Generators
 from visemix.config.messages import ParameterError, explain, wrong_keys
 from visemix.config.model import Model
 from visemix.config.pose import Pose

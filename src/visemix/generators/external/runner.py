@@ -25,7 +25,7 @@ from visemix.media import MediaError, Video, read_video
 
 GUARD = Path(str(files("visemix.generators.external") / "guard.py"))
 GRACE = 5.0  # seconds between asking a program to end and killing it
-MAX_LOG = 50_000_000  # bytes: a program that prints more has lost its way
+MAX_LOG = 50_000_000  # bytes: a program that prints more is ended
 _TAIL = 4  # lines of a log that are quoted
 _POLL = 0.2
 # settings of our own environment that would lead another Python astray
@@ -39,7 +39,7 @@ def working_copy(repository: Path, scratch: tuple[str, ...], parent: Path) -> It
     `scratch` names its top-level folders that the program writes to: they are empty and real, all
     else is a link. Files of ours go into the folder JOB. The names are relative in commands,
     because one of the programs takes a dot anywhere in a path for a file type. What a killed
-    process leaves of the folder is removed when the set is made again.
+    process leaves of the folder is removed when the set is re-run.
     """
     with tempfile.TemporaryDirectory(
         prefix=WORKING, dir=parent.resolve(), ignore_cleanup_errors=True
