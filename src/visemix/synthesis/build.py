@@ -96,9 +96,20 @@ class Job:
     device: str = "cpu"  # of a trained generator's networks
 
     def crop(self, frames: np.ndarray, sound: np.ndarray) -> MouthCrops:
-        """Mouth crops of a generator's frames that pass all checks, see crop_checked."""
+        """Mouth crops of a generator's frames that pass all checks; sound (N,) int16 from the first
+        frame on. Raises GenerationError, CropError.
+
+        For the fixed crop, square frames that a program made larger than the picture it got are
+        scaled down to its size.
+        """
         detector = load_detector(**self.detector) if self.detector else None
-        return crop_checked(frames, sound, detector, self.crop_parameters, self.min_face_share)
+        if self.crop_parameters.get("alignment") == "fixed":
+            frames = _at_fixed_size(frames)
+        mouth = crop_clip(frames, detector, **self.crop_parameters)
+        check_crops(mouth.crops, mouth.quality, len(frames), self.min_face_share)
+        check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
+        check_stuck(mouth.crops, sound)
+        return mouth
 
 
 def synthesise_set(
@@ -313,24 +324,6 @@ def _utterance(job: Job, task: Task) -> Utterance:
 def _mouth(job: Job, task: Task, said: Utterance, made: Iterator) -> MouthCrops:
     """Crops of the next clip that is made."""
     return job.crop(check_frames(next(made), task.n_frames), said.sound)
-
-
-def crop_checked(
-    frames: np.ndarray, sound: np.ndarray, detector, parameters: dict, min_face_share: float
-) -> MouthCrops:
-    """Mouth crops of a generator's frames that pass all checks. Raises GenerationError, CropError.
-
-    detector, parameters: as for faces.crops.crop_clip; sound (N,) int16 from the first frame on.
-    For the fixed crop, square frames that a program made larger than the picture it got are scaled
-    down to its size.
-    """
-    if parameters.get("alignment") == "fixed":
-        frames = _at_fixed_size(frames)
-    mouth = crop_clip(frames, detector, **parameters)
-    check_crops(mouth.crops, mouth.quality, len(frames), min_face_share)
-    check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
-    check_stuck(mouth.crops, sound)
-    return mouth
 
 
 def _at_fixed_size(frames: np.ndarray) -> np.ndarray:
