@@ -102,8 +102,8 @@ def prepare_crop(
         size = (round(width * enlarged), round(height * enlarged))
         image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
     points = find_face(image, detector).landmarks
-    alignment = align(points[None], CROP_SIZE, eye_to_mouth)
-    return CropPortrait(image, cut(image[None], alignment)[0], alignment.matrices[0])
+    aligned = align(points[None], CROP_SIZE, eye_to_mouth)
+    return CropPortrait(image, cut(image[None], aligned)[0], aligned.matrices[0])
 
 
 def paste(portrait: CropPortrait, crops: np.ndarray) -> np.ndarray:

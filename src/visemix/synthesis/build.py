@@ -95,6 +95,11 @@ class Job:
     detector: dict | None = None  # keyword arguments of faces.detectors.load_detector
     device: str = "cpu"  # of a trained generator's networks
 
+    def cut(self, frames: np.ndarray) -> MouthCrops:
+        """Mouth crops of frames (T, H, W, 3) uint8 RGB. Raises CropError."""
+        detector = None if self.detector is None else load_detector(**self.detector)
+        return crop_clip(frames, detector, **self.crop_parameters)
+
     def crop(self, frames: np.ndarray, sound: np.ndarray) -> MouthCrops:
         """Mouth crops of a generator's frames that pass all checks; sound (N,) int16 from the first
         frame on. Raises GenerationError, CropError.
@@ -102,10 +107,9 @@ class Job:
         For the fixed crop, square frames that a program made larger than the picture it got are
         scaled down to its size.
         """
-        detector = load_detector(**self.detector) if self.detector else None
         if self.crop_parameters.get("alignment") == "fixed":
             frames = _at_fixed_size(frames)
-        mouth = crop_clip(frames, detector, **self.crop_parameters)
+        mouth = self.cut(frames)
         check_crops(mouth.crops, mouth.quality, len(frames), self.min_face_share)
         check_repeats(frames, mouth.crops, _top_of_mouth(mouth))
         check_stuck(mouth.crops, sound)
@@ -145,8 +149,8 @@ def synthesise_set(
     own. Raises LeakError (see pairing) if a pair is not allowed, ValueError for unknown parameters,
     FileNotFoundError for missing folders or weights.
     """
-    parameters, detector = split_parameters(parameters or {})
-    detector = detector if parameters["alignment"] == "retinaface" else None
+    parameters, chosen = split_parameters(parameters or {})
+    detector = chosen if parameters["alignment"] == "retinaface" else None
     check_pairs(pairs, manifest)
     media_root = Path(media_root)
     roots = tuple(Path(source["root"]) for source in as_sources(portraits))
@@ -177,7 +181,7 @@ def synthesise_set(
                     seconds.write(f"{record.clip_id},{spent:.3f}\n")
                     yield record
 
-    recorded = {"generator": generator, "version": kind.version()}
+    recorded: dict = {"generator": generator, "version": kind.version()}
     recorded["crops"] = parameters | (describe_detector(**detector) if detector else {})
     # shards made by other code must not be taken for finished ones
     recorded |= {"min_face_share": min_face_share, "code": code_digest(__name__)}

@@ -23,8 +23,8 @@ from visemix.clips.mixture import EVALUATION
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
 from visemix.clips.shards import open_crops
 from visemix.faces.alignment import align
-from visemix.faces.crops import MouthCrops, crop_clip, split_parameters
-from visemix.faces.detectors import describe_detector, load_detector
+from visemix.faces.crops import MouthCrops, split_parameters
+from visemix.faces.detectors import describe_detector
 from visemix.generators.base import (
     FPS,
     SAMPLES_PER_FRAME,
@@ -110,7 +110,7 @@ def evaluation_set(
                     file.write(f"{record.clip_id},{seconds[0]:.4f},{seconds[1]:.4f},{made_on}\n")
                 yield record
 
-    recorded = {"role": EVALUATION, "split": SPLIT, "generator": generator}
+    recorded: dict = {"role": EVALUATION, "split": SPLIT, "generator": generator}
     recorded |= {"version": kind.version(), "code": code_digest(__name__)}
     recorded |= {"crops": parameters | describe_detector(**detector)}
     recorded |= {"min_face_share": min_face_share}
@@ -156,7 +156,7 @@ def _reconstruct(job: Job, clip: dict) -> tuple[CropRecord, tuple[float, float] 
         check_sound(real.sound[: len(real.frames) * SAMPLES_PER_FRAME])
         frames, seconds = _generate(job, real, clip)
         made = job.crop(frames, real.sound)
-        true = crop_clip(real.frames, load_detector(**job.detector), **job.crop_parameters)
+        true = job.cut(real.frames)
     except FAILURES as error:
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), clip["media"])
         return _rejected(clip, reason), None

@@ -282,7 +282,9 @@ def write_table(frame: pd.DataFrame, path: str | PathLike) -> None:
 def _give(usable, sounds, total, per_portrait, rng, generator, seed) -> pd.DataFrame:
     """Give `total` sounds to the portraits, `per_portrait` distinct ones each."""
     labels, sources = sounds["label"].to_numpy(), sounds["clip_id"].to_numpy()
-    in_rounds, waiting, rows = _in_rounds(labels, rng), [], []
+    in_rounds = _in_rounds(labels, rng)
+    waiting: list[int] = []
+    rows: list[dict] = []
     for portrait in usable:
         for i in _distinct(in_rounds, waiting, min(per_portrait, total - len(rows))):
             word = sources[i].removeprefix(f"{TRAIN}/").replace("/", "_")
