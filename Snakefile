@@ -10,8 +10,8 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from visemix.config.external import settings_of
+from visemix.config.generator_names import GENERATORS, TEXT_DRIVEN, TRAINED
 from visemix.config.parameters import resolve_parameters
-from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED
 from visemix.papers import cells
 from visemix.run.provenance import code_digest
 from visemix.run.targets import in_one_line

@@ -19,7 +19,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from visemix.clips.shards import open_crops
-from visemix.generators import GENERATORS
+from visemix.config.generator_names import GENERATORS
 
 PICTURES = Path(__file__).parent / "pictures"
 WIDTH, HEIGHT = 1200, 1020  # of the browser's window, pixels

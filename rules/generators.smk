@@ -1,6 +1,6 @@
 # What trained generators learn from and become: sounds beside the crops of a split, and weights.
 from visemix.config.parameters import trained_settings
-from visemix.generators import LIP_READER_JUDGED
+from visemix.config.generator_names import LIP_READER_JUDGED
 
 
 rule sounds:

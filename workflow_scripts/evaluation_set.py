@@ -11,15 +11,16 @@ from visemix.run.log import log_to
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     lease_gpus(snakemake.resources.gpu)
-    from visemix.generators.evaluation_set import evaluation_set
+    from visemix.synthesis.evaluation_sets import evaluation_set
 
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     said = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     seconds = Path(snakemake.params.seconds)
     if snakemake.params.external:
-        from visemix.generators.external.program import configure
+        from visemix.generators.base import generator_class
 
-        configure(snakemake.wildcards.generator, snakemake.params.external, seconds.parent)
+        kind = generator_class(snakemake.wildcards.generator)
+        kind.configure(snakemake.params.external, seconds.parent)
     evaluation_set(
         snakemake.wildcards.generator, read_manifest(snakemake.input.manifest), pronunciations=said,
         model_folder=Path(weights).parent if weights else seconds.parent, seconds_path=seconds,

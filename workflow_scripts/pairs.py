@@ -1,8 +1,8 @@
 """Pair portraits with sounds of the training split."""
 
 from visemix.corpora.manifest import read_manifest
-from visemix.generators.pairing import make_pairs, write_table
 from visemix.run.log import log_to
+from visemix.synthesis.pairing import make_pairs, write_table
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])

@@ -11,12 +11,12 @@ from visemix.run.log import log_to
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     lease_gpus(snakemake.resources.gpu)
-    from visemix.generators.contract import generator_module, synthesise_set
+    from visemix.generators.base import generator_class
+    from visemix.synthesis.build import synthesise_set
 
     folder, part = Path(snakemake.output[-1]).parent, snakemake.wildcards.get("part")
     if snakemake.params.external:
-        program = generator_module(snakemake.wildcards.generator).PROGRAM
-        program.configure(snakemake.params.external, folder)
+        generator_class(snakemake.wildcards.generator).configure(snakemake.params.external, folder)
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     words = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     synthesise_set(

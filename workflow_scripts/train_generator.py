@@ -9,7 +9,7 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     lease_gpus(snakemake.resources.gpu)
     # torch reads the lease when it is imported
-    from visemix.generators.contract import generator_module
+    from visemix.generators.base import generator_class
     from visemix.generators.paired_clips import open_paired
 
     data, held_out = (
@@ -17,7 +17,7 @@ if __name__ == "__main__":
         for crops, sounds in zip(snakemake.input.crops, snakemake.input.sounds, strict=True)
     )
     reader = snakemake.input.get("lip_reader")
-    generator_module(snakemake.wildcards.generator).train(
+    generator_class(snakemake.wildcards.generator).train(
         data,
         held_out,
         snakemake.params.settings,

@@ -9,8 +9,9 @@ import pytest
 from tests.conftest import planned_jobs, snakemake
 
 from visemix.clips.shards import open_crops
-from visemix.generators.checks import MIN_MOTION, mouth_motion
+from visemix.generators.base import mouth_motion
 from visemix.run.atomic import sha256_file
+from visemix.synthesis.checks import MIN_MOTION
 
 NAME = "aniportrait-small"
 TARGET = (

@@ -17,15 +17,14 @@ from tests.conftest import REPOSITORY
 from toy_codebook import LOUD_OR_NOT
 from toy_speech import ToySpeech
 
-from visemix.generators import aniportrait_small, contract
+from visemix.faces.pictures import PictureError
 from visemix.generators.aniportrait_small import training
 from visemix.generators.aniportrait_small.batches import Batches
 from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.renderer import Renderer
 from visemix.generators.aniportrait_small.settings import split_settings
 from visemix.generators.aniportrait_small.unet import UNet
-from visemix.generators.checks import GenerationError
-from visemix.generators.contract import Utterance
+from visemix.generators.base import Utterance, generator_class
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
 
 SETTINGS = dict(
@@ -139,21 +138,20 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path):
 
 def test_it_speaks_as_a_generator_of_the_contract(finished, tmp_path):
     folder, _ = finished
-    assert contract.generator_module("aniportrait-small") is aniportrait_small
-    model = aniportrait_small.load(folder)
+    model = generator_class("aniportrait-small")(folder)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
-    with pytest.raises(GenerationError, match="cannot be read"):
-        aniportrait_small.prepare(model, broken)
+    with pytest.raises(PictureError, match="cannot be read"):
+        model.prepare(broken)
     face = REPOSITORY / "tests/data/talking_head.mp4"
     video = cv2.VideoCapture(str(face))
     cv2.imwrite(str(tmp_path / "face.png"), video.read()[1])
-    portrait = aniportrait_small.prepare(model, tmp_path / "face.png")
+    portrait = model.prepare(tmp_path / "face.png")
     sound = ToySpeech(1, frames=9).sounds([0])[0]
     for n_frames in (1, 7, 9, 12):
         said = Utterance(sound, "ABOUT", 0.0, 0.1)
-        frames = aniportrait_small.generate(model, portrait, said, n_frames, seed=0)
+        frames = model.generate(portrait, said, n_frames, seed=0)
         assert frames.shape == (n_frames, *portrait.image.shape) and frames.dtype == np.uint8
-        again = aniportrait_small.generate(model, portrait, said, n_frames, seed=0)
+        again = model.generate(portrait, said, n_frames, seed=0)
         assert np.array_equal(frames, again)
     assert frames.std(0).max() > 5  # the mouth moves

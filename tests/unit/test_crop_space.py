@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.alignment import align, cut
 from visemix.faces.crops import crop_clip
+from visemix.faces.pictures import PictureError, read_picture
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.checks import GenerationError
 from visemix.generators.crop_space import FEATHER, CropPortrait, paste, prepare_crop
-from visemix.generators.pictures import read_picture
 
 INNER = np.s_[:, FEATHER:-FEATHER, FEATHER:-FEATHER]  # where nothing is faded
 
@@ -121,5 +120,5 @@ def test_wrong_input_is_refused(picture, detector):
     portrait = prepare_crop(picture, detector, eye_to_mouth=80)
     with pytest.raises(ValueError, match="crops must be uint8"):
         paste(portrait, np.zeros((2, 64, 64), np.uint8))
-    with pytest.raises(GenerationError, match="no face found"):
+    with pytest.raises(PictureError, match="no face found"):
         prepare_crop(np.full((200, 200, 3), 90, np.uint8), detector, 80)

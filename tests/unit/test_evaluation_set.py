@@ -1,7 +1,9 @@
 import dataclasses
 import hashlib
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -9,14 +11,17 @@ import pytest
 
 from visemix.clips.mixture import check_sources, make_mixture
 from visemix.clips.shards import open_crops, read_rejects
+from visemix.config.generator_names import GENERATORS
 from visemix.corpora.lrw import scan
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.crops import crop_set
-from visemix.generators import evaluation_set as module
-from visemix.generators.checks import GenerationError
-from visemix.generators.evaluation_set import draw_clips, evaluation_set
-from visemix.generators.pairing import LeakError
+from visemix.faces.pictures import read_picture
+from visemix.generators.base import WEIGHTS, GenerationError, Generator, generator_class
 from visemix.media import read_clip
+from visemix.synthesis import evaluation_sets as module
+from visemix.synthesis.build import loaded_generator
+from visemix.synthesis.evaluation_sets import draw_clips, evaluation_set
+from visemix.synthesis.pairing import LeakError
 
 CROPS = {"eye_to_mouth": 80.0}
 SILENT = "val/MONEY_00003"
@@ -38,39 +43,45 @@ def corpus(tmp_path_factory) -> Corpus:
     return Corpus(root, manifest, root / "crops")
 
 
-def stand_in(corpus: Corpus):
+def stand_in(corpus: Corpus) -> type[Generator]:
     """A generator that plays the real clip of the sound it hears, and gives up on one of them."""
     clips = [
         (row.clip_id, read_clip(corpus.root / row.media, sound=True))
         for row in corpus.manifest[corpus.manifest["split"] == "val"].itertuples()
     ]
 
-    def generate(model, portrait, said, n_frames, seed):
-        for clip_id, clip in clips:
-            if np.array_equal(clip.sound, said.sound):
-                if clip_id == SILENT:
-                    raise GenerationError("nothing is said")
-                assert said.label == "MONEY" and 0 < said.word_start_s < said.word_end_s
-                assert np.array_equal(portrait, clip.frames[0])
-                return clip.frames[:n_frames]
-        raise AssertionError("a sound of another clip")
+    class StandIn(Generator):
+        loaded: ClassVar[list[str]] = []  # devices
 
-    def prepare(model, picture):
-        from visemix.generators.pictures import read_picture
+        def __init__(self, folder, device="cpu"):
+            self.loaded.append(device)
 
-        return read_picture(picture)
+        @classmethod
+        def version(cls):
+            return "1"
 
-    return SimpleNamespace(
-        version=lambda: "1", build=lambda folder, workers: None, load=lambda folder: None,
-        prepare=prepare, generate=generate,
-    )  # fmt: skip
+        def prepare(self, picture):
+            return read_picture(picture)
+
+        def generate(self, portrait, said, n_frames, seed):
+            for clip_id, clip in clips:
+                if np.array_equal(clip.sound, said.sound):
+                    if clip_id == SILENT:
+                        raise GenerationError("nothing is said")
+                    assert said.label == "MONEY" and 0 < said.word_start_s < said.word_end_s
+                    assert np.array_equal(portrait, clip.frames[0])
+                    return clip.frames[:n_frames]
+            raise AssertionError("a sound of another clip")
+
+    return StandIn
 
 
 @pytest.fixture
 def make(corpus, monkeypatch, tmp_path):
-    generator = stand_in(corpus)
-    monkeypatch.setattr(module, "generator_module", lambda name: generator)
-    module._model.cache_clear()
+    generator = SimpleNamespace(GENERATOR=stand_in(corpus))
+    monkeypatch.setitem(GENERATORS, "stand-in", "stand_in")
+    monkeypatch.setitem(sys.modules, "stand_in", generator)
+    loaded_generator.cache_clear()
 
     def make(folder="made", **options):
         evaluation_set(
@@ -80,7 +91,7 @@ def make(corpus, monkeypatch, tmp_path):
         return tmp_path / folder
 
     yield make
-    module._model.cache_clear()
+    loaded_generator.cache_clear()
 
 
 def test_each_clip_is_made_from_its_own_first_frame_sound_and_label(corpus, make, tmp_path):
@@ -156,10 +167,10 @@ def test_clips_that_cannot_be_compared_frame_by_frame_are_rejected(corpus, make)
 def test_a_trained_generator_is_timed_on_the_device_that_it_works_on(
     corpus, make, tmp_path, monkeypatch
 ):
-    generator, loaded = module.generator_module("stand-in"), []
-    generator.TRAINED, generator.load = True, lambda folder, device: loaded.append(device)
-    monkeypatch.setattr(module, "TRAINED", frozenset({"stand-in"}))
-    monkeypatch.setattr(module, "weights_sha256", lambda generator, folder: "0")
+    generator = generator_class("stand-in")
+    generator.trained, loaded = True, generator.loaded
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / WEIGHTS).write_bytes(b"weights")
     monkeypatch.setattr(module, "device_model", lambda: "a GPU")
     monkeypatch.setattr(module, "processes_on", lambda device, processes: processes)
     folder = make(device="cuda")
@@ -169,12 +180,14 @@ def test_a_trained_generator_is_timed_on_the_device_that_it_works_on(
     assert {line[3] for line in seconds} == {"a GPU"}
     with open_crops(folder) as made:
         assert made.manifest["parameters"]["device"] == "cuda"
-    module._model.cache_clear()
+    loaded_generator.cache_clear()
     make(device="cpu")  # other bits: made again
     assert loaded == ["cuda", "cpu"]
 
 
 def test_generators_of_other_kinds_say_on_what_they_work():
-    assert module.made_on_device("portrait", "cuda") == "cpu"
-    assert module.made_on_device("lam", "cpu") == "cpu"
-    assert "its program" in module.made_on_device("external-wav2lip", "cpu")
+    for name, device, made_on in (
+        ("portrait", "cuda", "cpu"), ("lam", "cpu", "cpu"),
+        ("external-wav2lip", "cpu", "the device that its program takes"),
+    ):  # fmt: skip
+        assert module.made_on_device(generator_class(name), device) == made_on

@@ -8,7 +8,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,16 +19,19 @@ from tests.unit.test_parameters import changed
 
 from visemix.clips.shards import read_rejects
 from visemix.config.external import settings_of
+from visemix.config.generator_names import PROGRAMS
 from visemix.config.parameters import ParameterError, resolve_parameters
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
-from visemix.generators.contract import GenerationError, Utterance, synthesise_set
-from visemix.generators.external import GENERATORS, PROGRAMS, program, repairs, runner
+from visemix.generators.base import GenerationError, Utterance, generator_class
+from visemix.generators.external import repairs, runner
+from visemix.generators.external.description import Program
 from visemix.generators.external.installation import InstallationError
-from visemix.generators.external.program import Model, Portrait
-from visemix.generators.pairing import make_pairs
+from visemix.generators.external.program import Portrait, generator_of
 from visemix.heads.speech import Voice, say
 from visemix.media import read_sound, write_clip
+from visemix.synthesis.build import synthesise_set
+from visemix.synthesis.pairing import make_pairs
 
 STAND_IN = Path(__file__).with_name("misbehaving_generator.py")
 SCRIPTS = {
@@ -60,8 +62,14 @@ face_detection.FaceAlignment().get_detections_for_batch([0])
 N_FRAMES = 29
 
 
-def module(name):
-    return import_module(GENERATORS[f"external-{name}"])
+def generator(name):
+    return generator_class(f"external-{name}")
+
+
+def with_settings(about: Program, settings: dict, folder: Path):
+    """The generator of a program, as if `configure` had found these settings to be right."""
+    (folder / "external.json").write_text(json.dumps({"settings": settings}))
+    return generator_of(about, __name__)(folder)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +86,7 @@ def python(tmp_path_factory) -> list[str]:
 def repository(folder: Path, name: str, how: str = "well") -> Path:
     """A made-up repository of a program, with weights, in which the stand-in is its script."""
     folder.mkdir(parents=True)
-    for path in [*module(name).PROGRAM.weights, *CONFIGS]:
+    for path in [*generator(name).program.weights, *CONFIGS]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text("weights")
     for path in CONFIGS:
@@ -116,11 +124,11 @@ def wav2lip(tmp_path, python):
         folder = tmp_path / f"wav2lip-{how.partition(':')[0]}"
         if not folder.exists():
             repository(folder, "wav2lip", how)
-        model = Model(settings(folder, python, **changes), None, tmp_path)
+        about = about or generator("wav2lip").program
+        made = with_settings(about, settings(folder, python, **changes), tmp_path)
         portrait = Portrait(np.full((128, 128, 3), colour, np.uint8), "picture.png")
         sound = speech() if sound is None else sound
-        about = about or module("wav2lip").PROGRAM
-        return program.make_clip(about, model, portrait, sound, N_FRAMES, seed)
+        return made.generate(portrait, said(sound), N_FRAMES, seed)
 
     make.folder = tmp_path
     return make
@@ -154,12 +162,11 @@ EVERY_6TH_LEFT_OUT = [int((t + 0.5) * 1.2) for t in range(N_FRAMES)]
 def test_every_program_gives_all_frames_at_25_fps(name, count, tmp_path, python):
     folder = tmp_path / "set.v1" / "program"  # a dot in a folder's name is what Wav2Lip trips over
     repository(folder, name)
-    generator = module(name)
-    module(name).PROGRAM.configure(settings(folder, python), tmp_path)
-    model = generator.load(tmp_path)
-    side = generator.PROGRAM.picture_side
+    kind = generator(name)
+    kind.configure(settings(folder, python), tmp_path)
+    side = kind.program.picture_side
     portrait = Portrait(np.full((side, side, 3), 100, np.uint8), "picture.png")
-    frames = generator.generate(model, portrait, said(speech()), count, 3_000_000_000)
+    frames = kind(tmp_path).generate(portrait, said(speech()), count, 3_000_000_000)
     assert frames.shape == (count, side, side, 3) and frames.dtype == np.uint8
     expected = {
         "aniportrait": EVERY_6TH_LEFT_OUT,
@@ -167,10 +174,10 @@ def test_every_program_gives_all_frames_at_25_fps(name, count, tmp_path, python)
     }.get(name, list(range(count)))
     assert numbers(frames) == expected
     record = json.loads((tmp_path / "external.json").read_text())
-    assert record["licence"] and set(record["found"]["weights"]) == set(generator.PROGRAM.weights)
+    assert record["licence"] and set(record["found"]["weights"]) == set(kind.program.weights)
     run = json.loads((tmp_path / "external-runs.jsonl").read_text())
     assert run["problem"] == "" and run["seed"] == 3_000_000_000
-    assert not leftovers(tmp_path) and generator.version().count("-") == 1
+    assert not leftovers(tmp_path) and kind.version().count("-") == 1
 
 
 @pytest.mark.parametrize(
@@ -213,7 +220,7 @@ def test_without_the_dither_silence_would_crash_it(wav2lip, monkeypatch):
 
 def test_without_the_padding_the_end_of_the_word_would_be_lost(wav2lip):
     with pytest.raises(GenerationError, match="too short: 26 frames"):
-        wav2lip(about=replace(module("wav2lip").PROGRAM, tail=0))
+        wav2lip(about=replace(generator("wav2lip").program, tail=0))
 
 
 @pytest.mark.parametrize("how", ["hang", "hang-on"])
@@ -290,13 +297,13 @@ def test_an_output_of_an_earlier_run_is_not_taken(wav2lip):
     folder = repository(wav2lip.folder / "wav2lip-no-output", "wav2lip", "no-output")
     (folder / "archive").mkdir()  # not known as a folder that it writes to: a link
     write_clip(folder / "archive" / "old.mp4", np.zeros((40, 64, 64, 3), np.uint8), speech())
-    about = replace(module("wav2lip").PROGRAM, output="archive/*.mp4")
+    about = replace(generator("wav2lip").program, output="archive/*.mp4")
     with pytest.raises(GenerationError, match="made no output"):
         wav2lip("no-output", about=about)
 
 
 def test_a_strip_of_another_size_is_refused(wav2lip):
-    three = replace(module("wav2lip").PROGRAM, panels=3, picture_side=128)
+    three = replace(generator("wav2lip").program, panels=3, picture_side=128)
     with pytest.raises(GenerationError, match=r"128x128, not a strip of 3 .* \(392x132\)"):
         wav2lip(about=three)
     frames = wav2lip("panels", about=three)
@@ -306,10 +313,10 @@ def test_a_strip_of_another_size_is_refused(wav2lip):
 def test_talklip_stops_where_it_would_draw_anywhere(tmp_path, python):
     folder = repository(tmp_path / "talklip", "talklip")
     (folder / "face_detection/__init__.py").write_text(f"FOUND = None{FAKE_DETECTOR}")
-    model = Model(settings(folder, python), None, tmp_path)
+    model = with_settings(generator("talklip").program, settings(folder, python), tmp_path)
     portrait = Portrait(np.full((256, 256, 3), 100, np.uint8), "picture.png")
     with pytest.raises(GenerationError, match="no face found by the program's own detector"):
-        module("talklip").generate(model, portrait, said(speech()), N_FRAMES, 1)
+        model.generate(portrait, said(speech()), N_FRAMES, 1)
 
 
 def test_everything_random_is_seeded(tmp_path, python):
@@ -327,7 +334,7 @@ def test_everything_random_is_seeded(tmp_path, python):
 
 def test_all_that_is_missing_is_said_at_once(tmp_path, python):
     with pytest.raises(InstallationError) as error:
-        module("wav2lip").PROGRAM.configure(settings(tmp_path / "no", ["/no/python"]), tmp_path)
+        generator("wav2lip").configure(settings(tmp_path / "no", ["/no/python"]), tmp_path)
     for part in (
         "git clone https://github.com/Rudrabha/Wav2Lip, check out 5c90fa9",
         "no program /no/python; it needs: Python 3.6",
@@ -338,22 +345,22 @@ def test_all_that_is_missing_is_said_at_once(tmp_path, python):
     (folder / "checkpoints/wav2lip.pth").unlink()
     wrong = settings(folder, python) | {"weights": {}}
     with pytest.raises(InstallationError) as error:
-        module("wav2lip").PROGRAM.configure(wrong, tmp_path)
+        generator("wav2lip").configure(wrong, tmp_path)
     place = folder / "checkpoints/wav2lip.pth"
     assert "checkpoints/wav2lip.pth: missing; get it from the links" in str(error.value)
     assert f"and put it at {place}" in str(error.value)
     assert re.search("s3fd.pth: sha256 is [0-9a-f]{64}, not 619a316812;", str(error.value))
     with pytest.raises(InstallationError, match="does not start Python: status 1"):
-        module("wav2lip").PROGRAM.configure(settings(folder, ["false"]), tmp_path)
+        generator("wav2lip").configure(settings(folder, ["false"]), tmp_path)
 
 
 def test_other_weights_or_another_commit_is_another_version(tmp_path, python):
     folder = repository(tmp_path / "wav2lip", "wav2lip")
-    generator, versions = module("wav2lip"), []
+    versions = []
 
     def version():
-        module("wav2lip").PROGRAM.configure(settings(folder, python), tmp_path)
-        versions.append(generator.version())
+        generator("wav2lip").configure(settings(folder, python), tmp_path)
+        versions.append(generator("wav2lip").version())
 
     version()
     version()
@@ -367,7 +374,7 @@ def test_other_weights_or_another_commit_is_another_version(tmp_path, python):
     version()
     assert versions[0] == versions[1] and len(set(versions)) == 4
     with pytest.raises(FileNotFoundError, match="configure writes it"):
-        generator.build(tmp_path / "elsewhere")
+        generator("wav2lip").build(tmp_path / "elsewhere")
 
 
 def test_a_container_gets_both_folders(tmp_path):
@@ -437,7 +444,7 @@ def test_a_set_survives_a_program_that_fails_for_some(tmp_path, python):
     portraits, manifest = tmp_path / "faces" / "portraits", manifest_frame(rows)
     pairs, _ = make_pairs(manifest, portraits, clips_per_portrait=4)
     folder = repository(tmp_path / "wav2lip", "wav2lip", "crash-if-loud")
-    module("wav2lip").PROGRAM.configure(settings(folder, python), tmp_path / "records")
+    generator("wav2lip").configure(settings(folder, python), tmp_path / "records")
     synthesise_set(
         "external-wav2lip", pairs, manifest, root, portraits, tmp_path / "crops",
         tmp_path / "records" / "records.parquet",
@@ -448,6 +455,6 @@ def test_a_set_survives_a_program_that_fails_for_some(tmp_path, python):
     assert sorted(loud) == [False, False, True, True]
     assert (records["status"] == np.where(loud, "rejected", "accepted")).all(), records["reason"]
     assert records["reason"][loud].str.contains("MemoryError: too loud").all()
-    assert records["version"].eq(module("wav2lip").version()).all()
+    assert records["version"].eq(generator("wav2lip").version()).all()
     assert len(read_rejects(tmp_path / "crops")) == 2
     assert os.environ.get("HF_HUB_OFFLINE") is None  # set for the programs, not for us

@@ -15,17 +15,20 @@ from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.alignment import FIXED_EYE_TO_MOUTH, align, cut
 from visemix.faces.crops import CropError, crop_clip, crop_set
+from visemix.faces.pictures import find_face, read_picture
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators import contract
-from visemix.generators.contract import Job, Task, Utterance, generate_clip, generator_module
+from visemix.generators.aniportrait_small import renderer
+from visemix.generators.base import Generator, Utterance, generator_class
 from visemix.generators.crop_space import FEATHER, paste, prepare_crop
+from visemix.generators.lam import weights
 from visemix.generators.lam.model import Lam, LamConfig
 from visemix.generators.lam.weights import load_weights, write_weights
 from visemix.generators.paired_clips import PairedClips
-from visemix.generators.pictures import find_face, read_picture
-from visemix.generators.wav2lip import measures
+from visemix.generators.wav2lip import measures, training
 from visemix.media import read_clip, read_video, write_clip
 from visemix.run.atomic import sha256_file
+from visemix.synthesis import build
+from visemix.synthesis.build import Job, Task, generate_clips
 
 FIXED = {"alignment": "fixed"}
 
@@ -100,20 +103,20 @@ def test_synthetic_clips_go_the_same_way(tmp_path):
     media = next((tmp_path / "lipread_mp4").rglob("*.mp4"))
     frames = read_clip(media).frames
 
-    class Generator:
-        def generate(self, model, portrait, sound, n_frames, seed):
+    class Still(Generator):
+        def generate(self, portrait, utterance, n_frames, seed):
             return portrait
 
-    job = Job("portrait", tmp_path, tmp_path, (tmp_path,), FIXED, 0.95)
+    job = Job("portrait", tmp_path, tmp_path, FIXED, 0.95)
     task = Task(
         "a", "ABOUT", "train/ABOUT_00001", "p", "p.png", "0", 0, str(media.relative_to(tmp_path)),
         29, "0", 0.4, 0.7, "portrait", "1",
     )  # fmt: skip
-    made = generate_clip(job, task, Generator(), None, frames)
-    assert made.record.status == "accepted"
+    [(made, _)] = generate_clips(job, [task], Still(tmp_path), frames)
+    assert not made.reason
     np.testing.assert_array_equal(made.crops, crop_clip(frames, None, alignment="fixed").crops)
-    small = generate_clip(job, task, Generator(), None, frames[:, ::2, ::2].copy())
-    assert small.record.status == "rejected" and "128x128" in small.record.reason
+    [(small, _)] = generate_clips(job, [task], Still(tmp_path), frames[:, ::2, ::2].copy())
+    assert small.crops is None and "128x128" in small.reason
 
 
 @pytest.fixture(scope="module")
@@ -136,20 +139,17 @@ def drawn(first: np.ndarray) -> np.ndarray:
     return clip
 
 
-def speaking(name: str, monkeypatch, alignment="fixed"):
-    """The module of a trained generator, and its model with `drawn` for a network."""
-    module = generator_module(name)
-    detector, facts = RetinaFace(threads=1), {"eye_to_mouth": 64.0, "alignment": alignment}
+def speaking(name: str, monkeypatch, alignment="fixed") -> Generator:
+    """A trained generator with `drawn` for a network."""
+    facts = {"eye_to_mouth": 64.0, "alignment": alignment}
     made = SimpleNamespace(**facts, make=lambda first, *_: drawn(first[0])[None])
-    if name == "lam":
-        return module, module.Model(made, detector)
-    if name == "wav2lip":
-        monkeypatch.setattr(
-            measures, "speak_all", lambda _, crop, sounds, n: [drawn(crop)] * len(sounds)
-        )
-        return module, module.Model(None, detector, **facts)
     made.mesh = made
-    return module, module.Model(made, detector)
+    speak = lambda _, crop, sounds, n: [drawn(crop)] * len(sounds)  # noqa: E731
+    monkeypatch.setattr(measures, "speak_all", speak)
+    monkeypatch.setattr(training, "load_generator", lambda *_: (None, 64.0, alignment))
+    for module in (weights, renderer):
+        monkeypatch.setattr(module, "load_weights", lambda *_: made)
+    return generator_class(name)(None)
 
 
 TRAINED = ["lam", "wav2lip", "aniportrait-small"]
@@ -160,9 +160,9 @@ SAID = Utterance(np.full(18560, 900, np.int16), "ABOUT", 0.4, 0.7)
 @pytest.mark.parametrize("picture", ["portraits/portrait-0000.png", "large.png", "small.png"])
 def test_a_generator_that_draws_crops_is_cut_where_it_drew(name, picture, pictures, monkeypatch):
     """At 64 px from eyes to mouth its frames were 285 to 339 px wide, and all were rejected."""
-    module, model = speaking(name, monkeypatch)
-    portrait = module.prepare(model, pictures / picture)
-    frames = module.generate(model, portrait, SAID, 29, 0)
+    model = speaking(name, monkeypatch)
+    portrait = model.prepare(pictures / picture)
+    frames = model.generate(portrait, SAID, 29, 0)
     crops = crop_clip(frames, None, alignment="fixed").crops
     inner = np.s_[:, FEATHER:-FEATHER, FEATHER:-FEATHER]
     difference = crops[inner].astype(int) - drawn(portrait.crop)[inner]
@@ -175,9 +175,9 @@ def test_a_generator_that_draws_crops_is_cut_where_it_drew(name, picture, pictur
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_with_retinaface_nothing_is_other_than_it_was(name, pictures, monkeypatch):
-    module, model = speaking(name, monkeypatch, "retinaface")
+    model = speaking(name, monkeypatch, "retinaface")
     picture = pictures / "portraits/portrait-0000.png"
-    portrait = module.prepare(model, picture)
+    portrait = model.prepare(picture)
     assert portrait.image.shape[0] > 256  # enlarged to what a crop shows
     points = find_face(portrait.image, model.detector).landmarks[None]
     alignment = align(points, 96, 64.0)
@@ -187,24 +187,27 @@ def test_with_retinaface_nothing_is_other_than_it_was(name, pictures, monkeypatc
 
 @pytest.mark.parametrize("side", [256, 512])
 def test_other_generators_get_a_frame_of_lrw_and_may_enlarge_it(side, pictures, monkeypatch):
-    def generate(model, portrait, said, n_frames, seed):
-        assert portrait.shape == (256, 256, 3)
-        frames = paste(prepare_crop(portrait, None, 64.0, "fixed"), drawn(crop_of(portrait)))
-        return np.stack([cv2.resize(f, (side, side)) for f in frames])
+    class Other(Generator):
+        def prepare(self, picture):
+            return read_picture(picture)
+
+        def generate(self, portrait, utterance, n_frames, seed):
+            assert portrait.shape == (256, 256, 3)
+            frames = paste(prepare_crop(portrait, None, 64.0, "fixed"), drawn(crop_of(portrait)))
+            return np.stack([cv2.resize(f, (side, side)) for f in frames])
 
     def crop_of(portrait):
         return crop_clip(portrait[None], None, alignment="fixed").crops[0]
 
-    module = SimpleNamespace(prepare=lambda _, path: read_picture(path), generate=generate)
-    monkeypatch.setattr(contract, "_model", lambda *_: (module, None))
+    monkeypatch.setattr(build, "loaded_generator", lambda *_: Other(pictures))
     media = next((pictures / "lipread_mp4").rglob("*.mp4")).relative_to(pictures)
-    job = Job("portrait", pictures, pictures, (pictures,), FIXED, 0.95)
+    job = Job("portrait", pictures, pictures, FIXED, 0.95, (pictures,))
     task = Task(
         "a", "ABOUT", "train/ABOUT_00001", "p", "large.png", "0", 0, str(media), 29, "0", 0.4,
         0.7, "portrait", "1",
     )  # fmt: skip
-    ((_, made),) = contract._generate_group(job, [task])
-    assert made.record.status == "accepted", made.record
+    [(made, _)] = build.generate_group(job, [task])
+    assert not made.reason
 
 
 def test_trained_generators_know_how_their_crops_were_cut(tmp_path):

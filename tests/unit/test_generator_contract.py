@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,24 +14,20 @@ import pytest
 from tests.unit.test_sound_to_visemes import small_codebook
 
 from visemix.clips.shards import open_crops, read_rejects
+from visemix.config.generator_names import GENERATORS, TEXT_DRIVEN, TRAINED
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
-from visemix.generators import GENERATORS, TEXT_DRIVEN, TRAINED, contract, portrait
-from visemix.generators.checks import (
-    GenerationError,
-    check_crops,
-    check_frames,
-    check_repeats,
-    check_stuck,
-    mouth_motion,
-    repeats,
-)
-from visemix.generators.contract import generator_module, synthesise_set
-from visemix.generators.lag import read_lag
-from visemix.generators.pairing import LeakError, make_pairs
+from visemix.faces.pictures import PictureError
+from visemix.generators import portrait
+from visemix.generators.base import GenerationError, Generator, generator_class, mouth_motion
 from visemix.generators.sound_to_visemes import save_codebook
 from visemix.heads.speech import Voice, say
 from visemix.media import Clip, write_clip
+from visemix.synthesis import build
+from visemix.synthesis.audio_visual_sync import read_lag
+from visemix.synthesis.build import synthesise_set
+from visemix.synthesis.checks import check_crops, check_frames, check_repeats, check_stuck, repeats
+from visemix.synthesis.pairing import LeakError, make_pairs
 
 WORDS = ("MONEY", "PEOPLE")
 CLIPS = {"train": 3, "val": 1, "test": 1}
@@ -91,7 +86,7 @@ def corpus(tmp_path_factory) -> Corpus:
 def prepare(folder: Path) -> Path:
     """A records path whose folder holds a small codebook already."""
     folder.mkdir()
-    save_codebook(small_codebook(), portrait._codebook_path(folder))
+    save_codebook(small_codebook(), portrait.codebook_path(folder))
     return folder / "records.parquet"
 
 
@@ -134,7 +129,7 @@ def test_accepted_and_rejected_clips_have_records(corpus, made):
     assert all(records["reason"][broken]) and broken.any()
     assert (records["status"][~silent & ~broken] == "accepted").all()
     assert set(records["reason"][~silent & ~broken]) == {""}
-    assert set(records["version"]) == {portrait.version()}
+    assert set(records["version"]) == {portrait.PortraitGenerator.version()}
     rejects = read_rejects(made / "crops").set_index("clip_id")
     assert rejects.reason.to_dict() == records["reason"][silent | broken].to_dict()
     lost = records.loc[rejects.index]  # they keep whose they are, and what they were made from
@@ -199,7 +194,7 @@ def test_killed_and_started_again(corpus, made, tmp_path):
     corpus.pairs.to_parquet(tmp_path / "pairs.parquet")
     code = f"""
 import pandas as pd
-from visemix.generators.contract import synthesise_set
+from visemix.synthesis.build import synthesise_set
 synthesise_set("portrait", pd.read_parquet({str(tmp_path / "pairs.parquet")!r}),
     pd.read_parquet({str(tmp_path / "manifest.parquet")!r}), {str(corpus.root)!r},
     {str(corpus.portraits)!r}, {str(tmp_path / "crops")!r}, {str(records)!r}, clips_per_shard=4)
@@ -228,7 +223,7 @@ def test_a_picture_without_a_face_is_a_reason_not_a_crash(corpus, tmp_path):
 
 def test_wrong_arguments_are_named(corpus, tmp_path):
     with pytest.raises(ValueError, match=r"unknown generator 'diffusion'; known: .*portrait"):
-        generator_module("diffusion")
+        generator_class("diffusion")
     with pytest.raises(ValueError, match="unknown crop parameter 'smooth'"):
         synthesise(corpus, tmp_path / "a", tmp_path / "r.parquet", parameters={"smooth": 3})
     elsewhere = dataclasses.replace(corpus, portraits=tmp_path / "nowhere")
@@ -324,12 +319,10 @@ def test_a_picture_that_stops_while_the_sound_goes_on_is_found():
 
 def test_the_lists_of_generators_and_their_modules_agree():
     for name in GENERATORS:
-        module = generator_module(name)
-        assert getattr(module, "TRAINED", False) == (name in TRAINED)
-        for function in ("version", "load", "prepare", "generate"):
-            assert callable(getattr(module, function))
-        assert callable(getattr(module, "train" if name in TRAINED else "build"))
-    assert set(GENERATORS) >= TEXT_DRIVEN
+        kind = generator_class(name)
+        assert (kind.trained, kind.text_driven) == (name in TRAINED, name in TEXT_DRIVEN)
+        assert kind.prepare is not Generator.prepare and kind.generate is not Generator.generate
+        assert (kind.train.__func__ is not Generator.train.__func__) == (name in TRAINED)
 
 
 def test_a_text_driven_set_and_a_word_without_pronunciation(corpus, tmp_path):
@@ -350,7 +343,7 @@ def test_a_text_driven_set_and_a_word_without_pronunciation(corpus, tmp_path):
 
 
 def test_a_trained_generator_needs_its_weights_and_they_are_recorded(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(contract, "TRAINED", frozenset({"portrait"}))
+    monkeypatch.setattr(portrait.PortraitGenerator, "trained", True)
     with pytest.raises(FileNotFoundError, match=r"no weights.safetensors .* train it first"):
         synthesise(corpus, tmp_path / "a", tmp_path / "records.parquet", trained_folder=tmp_path)
     prepare(tmp_path / "trained")
@@ -370,21 +363,22 @@ def test_a_trained_generator_needs_its_weights_and_they_are_recorded(corpus, tmp
 def test_a_picture_lies_under_the_root_of_its_source(tmp_path, monkeypatch):
     asked = []
 
-    def prepare(model, picture):
-        asked.append(picture)
-        raise GenerationError("no face found in the picture")
+    class Asked(Generator):
+        def prepare(self, picture):
+            asked.append(picture)
+            raise PictureError("no face found in the picture")
 
-    monkeypatch.setattr(contract, "_model", lambda *_: (SimpleNamespace(prepare=prepare), None))
+    monkeypatch.setattr(build, "loaded_generator", lambda *_: Asked(tmp_path))
     roots = (tmp_path / "ffhq", tmp_path / "vggface")
-    job = contract.Job("portrait", tmp_path, tmp_path, roots, {}, 0.95)
-    task = contract.Task(
+    job = build.Job("portrait", tmp_path, tmp_path, {}, 0.95, roots)
+    task = build.Task(
         "a", "ABOUT", "train/ABOUT_00001", "p", "p.png", "0", 0, "a.mp4", 29, "0", 0.4, 0.7,
         "portrait", "1",
     )  # fmt: skip
     for number in (0, 1):
         one = dataclasses.replace(task, picture_source=number)
-        ((_, made),) = contract._generate_group(job, [one])
-        assert made.record.status == "rejected" and made.record.reason.startswith("no face")
+        [(made, _)] = build.generate_group(job, [one])
+        assert made.crops is None and made.reason.startswith("no face")
     assert asked == [root / "p.png" for root in roots]
 
 
@@ -393,31 +387,28 @@ def test_a_trained_generator_draws_clips_of_a_portrait_and_a_shard_together(
 ):
     batches, devices = [], []
 
-    def generate_batch(model, picture, utterances, n_frames, seeds):
-        batches.append(len(utterances))
-        for said, seed in zip(utterances, seeds, strict=True):
-            yield portrait.generate(model, picture, said, n_frames, seed)
+    class Together(portrait.PortraitGenerator):
+        __module__, trained = portrait.__name__, True
 
-    def load(folder, device):
-        devices.append(device)
-        return portrait.load(folder)
+        def __init__(self, folder, device):
+            devices.append(device)
+            super().__init__(folder)
 
-    module = SimpleNamespace(
-        TRAINED=True, version=portrait.version, load=load, prepare=portrait.prepare,
-        generate_batch=generate_batch,
-    )  # fmt: skip
-    monkeypatch.setattr(contract, "TRAINED", frozenset({"portrait"}))
-    monkeypatch.setattr(contract, "generator_module", lambda name: module)
-    monkeypatch.setattr(contract, "FRAMES_AT_ONCE", 87)  # three clips
-    contract._model.cache_clear()
+        def generate_batch(self, portrait, utterances, n_frames, seeds):
+            batches.append(len(utterances))
+            yield from super().generate_batch(portrait, utterances, n_frames, seeds)
+
+    monkeypatch.setattr(portrait, "GENERATOR", Together)
+    monkeypatch.setattr(build, "FRAMES_AT_ONCE", 87)  # three clips
+    build.loaded_generator.cache_clear()
     trained = prepare(tmp_path / "trained").parent
     (trained / "weights.safetensors").write_bytes(b"weights")
-    monkeypatch.setattr(contract, "processes_on", lambda device, processes: processes)
+    monkeypatch.setattr(build, "processes_on", lambda device, processes: processes)
     synthesise(
         corpus, tmp_path / "crops", tmp_path / "records.parquet", trained_folder=trained,
         device="cuda",
     )  # fmt: skip
-    contract._model.cache_clear()
+    build.loaded_generator.cache_clear()
     # ten clips of two portraits in shards of four, two of their sounds without use
     records = pd.read_parquet(tmp_path / "records.parquet")
     accepted, expected = (records["status"] == "accepted"), []

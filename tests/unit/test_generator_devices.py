@@ -8,17 +8,10 @@ import torch
 from toy_codebook import LOUD_OR_NOT
 from toy_talkers import ToyTalkers
 
-from visemix.generators import aniportrait_small, lam, wav2lip
 from visemix.generators.aniportrait_small import renderer
 from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.unet import UNet, UNetConfig
-from visemix.generators.contract import (
-    FRAMES_AT_ONCE,
-    WEIGHTS,
-    Utterance,
-    drawn_together,
-    load_model,
-)
+from visemix.generators.base import FRAMES_AT_ONCE, WEIGHTS, Utterance, generator_class
 from visemix.generators.crop_space import CropPortrait
 from visemix.generators.lam.model import Lam, LamConfig
 from visemix.generators.lam.weights import write_weights
@@ -26,9 +19,10 @@ from visemix.generators.wav2lip import resumable
 from visemix.generators.wav2lip.config import Wav2LipConfig
 from visemix.generators.wav2lip.model import Generator
 from visemix.run import gpus
+from visemix.synthesis.build import drawn_together
 
 FRAMES = 29
-GENERATORS = {"lam": lam, "wav2lip": wav2lip, "aniportrait-small": aniportrait_small}
+GENERATORS = {name: generator_class(name) for name in ("lam", "wav2lip", "aniportrait-small")}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +53,7 @@ def folders(tmp_path_factory):
 def network_of(model) -> torch.nn.Module:
     if hasattr(model, "animator"):
         return model.animator.network
-    return model.generator if hasattr(model, "generator") else model.renderer.network
+    return model.network if hasattr(model, "network") else model.renderer.network
 
 
 def spoken(clips: int = 5) -> tuple[CropPortrait, list[Utterance]]:
@@ -69,15 +63,15 @@ def spoken(clips: int = 5) -> tuple[CropPortrait, list[Utterance]]:
     return portrait, [Utterance(sound, "TOY", 0.0, 1.0) for sound in data.sounds(range(clips))]
 
 
-def clips_of(name: str, model) -> np.ndarray:
+def clips_of(model) -> np.ndarray:
     portrait, said = spoken()
-    return np.stack([*GENERATORS[name].generate_batch(model, portrait, said, FRAMES, range(5))])
+    return np.stack([*model.generate_batch(portrait, said, FRAMES, range(5))])
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_networks_live_on_the_device_that_is_given(folders, name):
     for device in ("cpu", "meta"):
-        model = load_model(GENERATORS[name], folders / name, device)
+        model = GENERATORS[name](folders / name, device)
         tensors = [*network_of(model).parameters(), *network_of(model).buffers()]
         assert {tensor.device.type for tensor in tensors} == {device}
         assert not network_of(model).training
@@ -85,25 +79,25 @@ def test_networks_live_on_the_device_that_is_given(folders, name):
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_clips_drawn_together_are_those_drawn_alone(folders, name):
-    model = GENERATORS[name].load(folders / name)
-    together, (portrait, said) = clips_of(name, model), spoken()
+    model = GENERATORS[name](folders / name)
+    together, (portrait, said) = clips_of(model), spoken()
     assert together.shape == (5, FRAMES, 96, 96, 3)
     assert together[0].std(0).max() > 1  # something moves
     assert not np.array_equal(together[0], together[1])
     for seed, (clip, utterance) in enumerate(zip(together, said, strict=True)):
-        alone = GENERATORS[name].generate(model, portrait, utterance, FRAMES, seed)
+        alone = model.generate(portrait, utterance, FRAMES, seed)
         difference = np.abs(clip.astype(int) - alone)
         assert difference.max() <= 1 and difference.mean() < 0.01  # rounding
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_no_more_frames_are_drawn_at_once_than_memory_is_meant_for(folders, name):
-    model, sizes = GENERATORS[name].load(folders / name), []
+    model, sizes = GENERATORS[name](folders / name), []
     layer = next(m for m in network_of(model).modules() if isinstance(m, torch.nn.Conv2d))
     if name == "lam":
         layer = network_of(model).decoder
     layer.register_forward_hook(lambda layer, given, made: sizes.append(len(made)))
-    clips_of(name, model)
+    clips_of(model)
     assert 1 < max(sizes) <= FRAMES_AT_ONCE
 
 
@@ -126,8 +120,8 @@ def test_processes_share_a_gpu_by_its_memory(monkeypatch):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_gpu_draws_what_a_cpu_does_and_the_same_each_time(folders, name):
-    model = GENERATORS[name].load(folders / name, "cuda")
-    made = clips_of(name, model)
-    assert np.array_equal(made, clips_of(name, model))
-    difference = np.abs(made.astype(int) - clips_of(name, GENERATORS[name].load(folders / name)))
+    model = GENERATORS[name](folders / name, "cuda")
+    made = clips_of(model)
+    assert np.array_equal(made, clips_of(model))
+    difference = np.abs(made.astype(int) - clips_of(GENERATORS[name](folders / name)))
     assert difference.mean() < 0.5 and difference.max() <= 8  # TF32 in convolutions

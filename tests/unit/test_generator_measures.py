@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from visemix.evaluation import generator_measures as measures
+from visemix.synthesis import measures
 
 
 def crops(value, frames=4):
@@ -150,13 +150,13 @@ def test_the_interval_of_a_mean_covers_it():
 
 def test_shares_have_the_wilson_interval_and_trainings_do_not_narrow_it():
     right = np.array([True] * 30 + [False] * 20)
-    found = measures.share_measure([right])
+    found = measures.proportion_measure([right])
     assert (found["value"], found["n"]) == (0.6, 50)
     assert found["low"] == pytest.approx(0.4618, abs=1e-4)  # Wilson, 30 of 50
     assert found["high"] == pytest.approx(0.7239, abs=1e-4)
-    again = measures.share_measure([right, right[::-1]])
+    again = measures.proportion_measure([right, right[::-1]])
     assert again == found
-    assert measures.share_measure([right[:0]])["value"] is None
+    assert measures.proportion_measure([right[:0]])["value"] is None
 
 
 def test_intervals_are_over_speakers_where_they_are_given():
@@ -171,7 +171,7 @@ def test_intervals_are_over_speakers_where_they_are_given():
     for measure in (
         measures.mean_measure,
         lambda v, **given: measures.mean_measure(v, np.median, **given),
-        lambda v, **given: measures.share_measure([v > 0], **given),
+        lambda v, **given: measures.proportion_measure([v > 0], **given),
         lambda v, **given: measures.jackknife_measure(lambda r: v[r].mean(), 60, **given),
     ):
         assert width(measure(values, clusters=speakers)) > 1.5 * width(measure(values))

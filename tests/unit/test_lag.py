@@ -5,8 +5,15 @@ import pandas as pd
 import pytest
 
 from visemix.clips.shard_writer import CropRecord, write_crops
-from visemix.generators.lag import LAGS, correlations, describe, read_lag, set_lag, write_lag
 from visemix.media import write_clip
+from visemix.synthesis.audio_visual_sync import (
+    LAGS,
+    correlations,
+    describe,
+    read_lag,
+    set_lag,
+    write_lag,
+)
 
 
 def speaking(seed: int, late: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,11 +15,10 @@ import torch
 from toy_speech import ToySpeech
 
 from visemix.config.parameters import resolve_parameters, trained_settings
-from visemix.generators import lam
-from visemix.generators.checks import GenerationError
-from visemix.generators.contract import Utterance
+from visemix.faces.pictures import PictureError
+from visemix.generators.base import Utterance
 from visemix.generators.crop_space import CropPortrait
-from visemix.generators.lam import losses
+from visemix.generators.lam import LamGenerator, losses
 from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
 from visemix.generators.lam.losses import CONFIGURATIONS, MOVEMENTS, LipReaderLoss
 from visemix.generators.lam.model import Lam
@@ -367,21 +366,21 @@ def test_perfect_clips_measure_as_perfect():
 
 def test_it_speaks_as_a_generator_of_the_contract(finished, tmp_path):
     folder, _ = finished
-    model = lam.load(folder)
-    assert model.animator.eye_to_mouth == 64
-    with pytest.raises(GenerationError):
+    model = LamGenerator(folder)
+    assert model.eye_to_mouth == 64
+    with pytest.raises(PictureError):
         broken = tmp_path / "broken.png"
         broken.write_bytes(b"no picture")
-        lam.prepare(model, broken)
+        model.prepare(broken)
     clip = ToySpeech(1, frames=9)
     still, sound = clip.crops([0])[0, 0], clip.sounds([0])[0]
     portrait = CropPortrait(np.repeat(still[..., None], 3, 2), still, np.eye(2, 3))
     for n_frames in (1, 7, 9, 12):
         said = Utterance(sound, "ABOUT", 0.0, 0.1)
-        frames = lam.generate(model, portrait, said, n_frames, seed=0)
+        frames = model.generate(portrait, said, n_frames, seed=0)
         assert frames.shape == (n_frames, 96, 96, 3)
         assert frames.dtype == np.uint8
-        assert np.array_equal(frames, lam.generate(model, portrait, said, n_frames, seed=0))
+        assert np.array_equal(frames, model.generate(portrait, said, n_frames, seed=0))
     assert frames[..., 40:56, 40:56, :].std(0).max() > 5  # the mouth moves
     with pytest.raises(FileNotFoundError, match="train the generator lam first"):
         load_weights(tmp_path)

@@ -11,10 +11,10 @@ from visemix.clips.shard_writer import CropRecord, write_crops
 from visemix.clips.shards import ShardError
 from visemix.config.parameters import resolve_parameters
 from visemix.evaluation import MIXED, OBSERVER
-from visemix.evaluation.measure_generator import measure_generator, read_pairs, speed
 from visemix.evaluation.statistics import ONE_TRAINING
 from visemix.report import generators as report
 from visemix.report.site import open_site
+from visemix.synthesis.measure_generator import measure_generator, read_pairs, speed
 
 WORDS = ("ABOUT", "PEOPLE")
 CLIPS, FRAMES = 8, 6

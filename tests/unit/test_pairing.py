@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visemix.corpora.manifest import manifest_frame
-from visemix.generators import pairing
-from visemix.generators.pairing import LeakError, PairingError, check_pairs, make_pairs
+from visemix.synthesis import pairing
+from visemix.synthesis.pairing import LeakError, PairingError, check_pairs, make_pairs
 
 
 def make_manifest(n_words=4, train=5, speakers=True):

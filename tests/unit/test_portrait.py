@@ -7,9 +7,10 @@ from tests.unit.test_sound_to_visemes import small_codebook
 
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.crops import crop_clip
+from visemix.faces.pictures import PictureError
 from visemix.generators import portrait
-from visemix.generators.contract import GenerationError, Utterance, mouth_motion
-from visemix.heads.model import load_head
+from visemix.generators.base import GenerationError, Utterance, mouth_motion
+from visemix.generators.sound_to_visemes import save_codebook
 from visemix.heads.speech import Voice, say
 from visemix.media import read_clip
 
@@ -20,8 +21,9 @@ def spoken(sound) -> Utterance:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    detector = portrait.RetinaFace(threads=1)
-    return portrait.Model(load_head(), detector, small_codebook())
+    folder = tmp_path_factory.mktemp("model")
+    save_codebook(small_codebook(), portrait.codebook_path(folder))
+    return portrait.PortraitGenerator(folder)
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +34,19 @@ def picture(tmp_path_factory):
 
 
 def test_a_rendered_portrait_speaks(model, picture):
-    still = portrait.prepare(model, picture)
+    still = model.prepare(picture)
     sound = say("they said money today", Voice("gmw/en+m2")).sound
-    frames = portrait.generate(model, still, spoken(sound), 29, seed=1)
+    frames = model.generate(still, spoken(sound), 29, seed=1)
     assert frames.shape == (29, 256, 256, 3) and frames.dtype == np.uint8
     assert all(len(faces) == 1 for faces in model.detector.detect(frames, 0.9))
     assert mouth_motion(crop_clip(frames, model.detector).crops) > 20
-    assert (portrait.generate(model, still, spoken(sound), 29, seed=2) == frames).all()
+    assert (model.generate(still, spoken(sound), 29, seed=2) == frames).all()
 
 
 def test_mouth_is_piecewise_constant_and_the_head_rests(model, picture):
-    still = portrait.prepare(model, picture)
+    still = model.prepare(picture)
     sound = say("all of us move about", Voice("gmw/en+m2", rate=120)).sound
-    frames = portrait.generate(model, still, spoken(sound), 40, seed=0)
+    frames = model.generate(still, spoken(sound), 40, seed=0)
     held = [(a == b).all() for a, b in itertools.pairwise(frames)]
     nearly = [np.abs(a.astype(int) - b).mean() < 0.5 for a, b in itertools.pairwise(frames)]
     assert sum(nearly) > 10 and not all(held)
@@ -53,16 +55,16 @@ def test_mouth_is_piecewise_constant_and_the_head_rests(model, picture):
 
 
 def test_different_sounds_move_it_differently(model, picture):
-    still = portrait.prepare(model, picture)
+    still = model.prepare(picture)
     texts = ("people move before", "so it is easy")
-    a, b = (portrait.generate(model, still, spoken(say(t).sound), 29, 0) for t in texts)
+    a, b = (model.generate(still, spoken(say(t).sound), 29, 0) for t in texts)
     assert np.abs(a.astype(int) - b)[:, still.box[1] :].max() > 50
 
 
 def test_silence_is_refused(model, picture):
-    still = portrait.prepare(model, picture)
+    still = model.prepare(picture)
     with pytest.raises(GenerationError, match="silent sound"):
-        portrait.generate(model, still, spoken(np.zeros(18560, np.int16)), 29, 0)
+        model.generate(still, spoken(np.zeros(18560, np.int16)), 29, 0)
 
 
 def test_large_pictures_are_cut_to_the_face(model, picture, tmp_path):
@@ -70,7 +72,7 @@ def test_large_pictures_are_cut_to_the_face(model, picture, tmp_path):
     large = cv2.resize(small, (900, 900), interpolation=cv2.INTER_CUBIC)
     wide = cv2.copyMakeBorder(large, 0, 0, 200, 400, cv2.BORDER_REPLICATE)
     cv2.imwrite(str(tmp_path / "wide.png"), wide)
-    still = portrait.prepare(model, tmp_path / "wide.png")
+    still = model.prepare(tmp_path / "wide.png")
     assert still.image.shape == (256, 256, 3)
     face = model.detector.detect(still.image[None], 0.9)[0][0]
     assert 0.3 < (face.box[3] - face.box[1]) / 256 < 0.7
@@ -89,23 +91,23 @@ def test_pictures_that_cannot_speak(model, tmp_path, content, reason):
         path.write_bytes(b"no picture")
     else:
         cv2.imwrite(str(path), content)
-    with pytest.raises(GenerationError, match=reason):
-        portrait.prepare(model, path)
+    with pytest.raises(PictureError, match=reason):
+        model.prepare(path)
 
 
 def test_a_face_that_is_too_small(model, picture, tmp_path):
     small = cv2.resize(cv2.imread(str(picture)), (90, 90), interpolation=cv2.INTER_AREA)
     canvas = cv2.copyMakeBorder(small, 83, 83, 83, 83, cv2.BORDER_CONSTANT, value=(90, 90, 90))
     cv2.imwrite(str(tmp_path / "small.png"), canvas)
-    with pytest.raises(GenerationError, match=r"too small|no face"):
-        portrait.prepare(model, tmp_path / "small.png")
+    with pytest.raises(PictureError, match=r"too small|no face"):
+        model.prepare(tmp_path / "small.png")
 
 
 def test_a_real_face_and_a_real_voice(model, real_clips, tmp_path):
     clip = read_clip(real_clips / "grid" / "s1_lbaq6p.mpg", sound=True)
     cv2.imwrite(str(tmp_path / "real.png"), clip.frames[0][..., ::-1])
-    still = portrait.prepare(model, tmp_path / "real.png")
-    frames = portrait.generate(model, still, spoken(clip.sound), 75, 0)
+    still = model.prepare(tmp_path / "real.png")
+    frames = model.generate(still, spoken(clip.sound), 75, 0)
     crops = crop_clip(frames, model.detector)
     assert crops.quality["interpolated_frames"] == 0
     assert mouth_motion(crops.crops) > 10
@@ -113,8 +115,8 @@ def test_a_real_face_and_a_real_voice(model, real_clips, tmp_path):
 
 def test_build_makes_the_codebook_once(monkeypatch, tmp_path):
     monkeypatch.setattr(portrait, "build_codebook", lambda path, workers: path.write_bytes(b"x"))
-    portrait.build(tmp_path)
+    portrait.PortraitGenerator.build(tmp_path)
     (made,) = tmp_path.iterdir()
     monkeypatch.setattr(portrait, "build_codebook", lambda *_: pytest.fail("made again"))
-    portrait.build(tmp_path)
+    portrait.PortraitGenerator.build(tmp_path)
     assert list(tmp_path.iterdir()) == [made]

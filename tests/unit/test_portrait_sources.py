@@ -20,8 +20,8 @@ from visemix.corpora.portraits import (
     write_portraits,
 )
 from visemix.corpora.table import ManifestError
-from visemix.generators import pairing
-from visemix.generators.pairing import PairingError, make_pairs
+from visemix.synthesis import pairing
+from visemix.synthesis.pairing import PairingError, make_pairs
 
 
 def draw(path, height=80, width=72, channels=3, seed=0):

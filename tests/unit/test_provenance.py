@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from visemix.generators import GENERATORS
+from visemix.config.generator_names import GENERATORS
 from visemix.run.provenance import PACKAGE, code_digest, code_files, module_digests
 
 SCRIPTS = PACKAGE.parents[1] / "workflow_scripts"
@@ -132,6 +132,15 @@ def test_a_set_of_one_generator_depends_on_no_other_program():
     assert {"generators/portrait.py", "faces/retinaface.py", "heads/data/head_model.npz"} <= found
     assert [name for name in found if "/external/" in name] == []
     assert "generators/external/runner.py" in used(GENERATORS["external-wav2lip"])
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_the_line_of_another_generator_changes_no_code_of_this_one(generator):
+    for script in ("synthesis", "evaluation_set", "train_generator"):
+        found = used(SCRIPTS / f"{script}.py", GENERATORS[generator])
+        assert {"generators/__init__.py", "generators/base.py"} <= found
+        names = {f"config/generator_{part}.py" for part in ("names", "settings")}
+        assert not names & found
 
 
 def test_an_audit_imports_nothing_of_the_report():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from visemix.generators import sound_to_visemes
-from visemix.generators.contract import GenerationError
+from visemix.generators.base import GenerationError
 from visemix.generators.sound_to_visemes import (
     build_codebook,
     frame_labels,

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.crops import crop_clip
-from visemix.generators import viseme
-from visemix.generators.checks import GenerationError, mouth_motion
-from visemix.generators.contract import Utterance
+from visemix.generators import fitted_head, viseme
+from visemix.generators.base import GenerationError, Utterance, mouth_motion
 from visemix.heads.articulation import DIPHTHONGS, VISEMES, segments
 from visemix.visemes import phonemes_of
 
@@ -21,18 +20,18 @@ SAID = Utterance(np.ones(18560, np.int16), "PEOPLE", 0.36, 0.8, PEOPLE)
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return viseme.load(tmp_path_factory.mktemp("model"))
+    return viseme.VisemeGenerator(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
 def still(model, tmp_path_factory):
     root = tmp_path_factory.mktemp("rendered")
     make_corpus(root, ["MONEY"], {"train": 1, "val": 0, "test": 0}, portraits=1, seed=3)
-    return viseme.prepare(model, root / "portraits" / "portrait-0000.png")
+    return model.prepare(root / "portraits" / "portrait-0000.png")
 
 
 def test_a_portrait_says_the_word_in_its_time_and_rests_outside(model, still):
-    frames = viseme.generate(model, still, SAID, 29, seed=1)
+    frames = model.generate(still, SAID, 29, seed=1)
     assert frames.shape == (29, 256, 256, 3) and frames.dtype == np.uint8
     assert mouth_motion(crop_clip(frames, model.detector).crops) > 10
     change = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3))
@@ -43,17 +42,17 @@ def test_a_portrait_says_the_word_in_its_time_and_rests_outside(model, still):
 
 def test_the_sound_is_not_looked_at_and_the_seed_draws_a_style(model, still):
     noise = np.random.default_rng(0).integers(-9000, 9000, 18560).astype(np.int16)
-    one = viseme.generate(model, still, SAID, 29, seed=1)
+    one = model.generate(still, SAID, 29, seed=1)
     other = dataclasses.replace(SAID, sound=noise)
-    assert (viseme.generate(model, still, other, 29, seed=1) == one).all()
-    assert (viseme.generate(model, still, SAID, 29, seed=2) != one).any()
+    assert (model.generate(still, other, 29, seed=1) == one).all()
+    assert (model.generate(still, SAID, 29, seed=2) != one).any()
 
 
 def test_lips_close_for_p_and_open_for_the_vowel(model, still, monkeypatch):
     drawn = []
-    monkeypatch.setattr(viseme, "draw_still", lambda still, weights: drawn.append(weights))
-    viseme.generate(model, still, SAID, 29, seed=1)
-    names = viseme.MOUTH_UNITS
+    monkeypatch.setattr(fitted_head, "draw_still", lambda still, weights: drawn.append(weights))
+    model.generate(still, SAID, 29, seed=1)
+    names = fitted_head.MOUTH_UNITS
     opening = drawn[0][:, names.index("jawOpen")] - drawn[0][:, names.index("mouthClose")]
     spoken = segments(viseme.place_phonemes(SAID, 29 / 25))
     middles = {
@@ -97,4 +96,4 @@ def test_every_phoneme_has_a_mouth_and_a_length():
 )
 def test_words_that_cannot_be_said_are_refused(model, still, change, reason):
     with pytest.raises(GenerationError, match=reason):
-        viseme.generate(model, still, dataclasses.replace(SAID, **change), 29, 0)
+        model.generate(still, dataclasses.replace(SAID, **change), 29, 0)

@@ -309,6 +309,8 @@ def test_params_yaml_holds_parameters_that_fit_and_the_published_ones_at_paper_s
     config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     for scale in read_scales(REPOSITORY):
         parameters = resolve_parameters(merge(config, {"scale": scale}))
-        settings = Wav2LipConfig(**trained_settings("wav2lip-gan", parameters))
+        settings = Wav2LipConfig(**trained_settings("wav2lip", parameters))
+        variant = trained_settings("wav2lip-gan", parameters)
+        assert variant == trained_settings("wav2lip", parameters) | {"adversarial": True}
         if scale == "paper":
             assert settings == Wav2LipConfig(threads=settings.threads)

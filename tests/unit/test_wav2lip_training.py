@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 from toy_talkers import ToyTalkers
 
-from visemix.generators import wav2lip
-from visemix.generators.wav2lip import gan
+from visemix.generators.base import generator_class
+from visemix.generators.wav2lip import Wav2LipGenerator
 from visemix.generators.wav2lip.expert_training import find_shifts, train_syncnet
 from visemix.generators.wav2lip.measures import speak
 from visemix.generators.wav2lip.syncnet import load_syncnet, sync_confidence
@@ -54,11 +54,13 @@ def one_thread():
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wav2lip")
-    return folder, wav2lip.train(talkers(48), talkers(8, seed=1), SETTINGS, folder, seed=0)
+    held_out = talkers(8, seed=1)
+    return folder, Wav2LipGenerator.train(talkers(48), held_out, SETTINGS, folder, seed=0)
 
 
-def short_run(folder: Path, module=wav2lip, seed: int = 0, **changes) -> dict:
-    return module.train(talkers(6), talkers(2, seed=1), SHORT | changes, folder, seed=seed)
+def short_run(folder: Path, seed: int = 0, **changes) -> dict:
+    data, held_out = talkers(6), talkers(2, seed=1)
+    return Wav2LipGenerator.train(data, held_out, SHORT | changes, folder, seed=seed)
 
 
 def history_of(folder: Path) -> list[dict]:
@@ -147,7 +149,7 @@ def test_the_expert_takes_part_once_the_generator_is_good_enough(reference, tmp_
 
 def test_only_the_gan_variant_has_a_discriminator(reference, tmp_path):
     folder, _ = reference
-    record = short_run(tmp_path, gan)
+    record = short_run(tmp_path, adversarial=True)
     assert record["generator"] == "wav2lip-gan"
     rows = history_of(tmp_path)
     assert {"adversarial", "critic"} < set(rows[0])
@@ -175,8 +177,7 @@ sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
 import test_wav2lip_training
-from visemix.generators.wav2lip import gan
-test_wav2lip_training.short_run(Path(sys.argv[1]), gan, checkpoint_seconds=0.0)
+test_wav2lip_training.short_run(Path(sys.argv[1]), adversarial=True, checkpoint_seconds=0.0)
 """
 
 
@@ -201,7 +202,7 @@ def wait_for(path: Path, child: subprocess.Popen) -> None:
 
 def test_killed_in_both_phases_and_started_again(tmp_path):
     """SIGKILL while the expert learns, SIGTERM while the generator does: the result is the same."""
-    short_run(tmp_path / "whole", gan)
+    short_run(tmp_path / "whole", adversarial=True)
     folder = tmp_path / "killed"
     child = start(folder)
     wait_for(folder / "expert.resume" / FILE_NAME, child)
@@ -215,7 +216,7 @@ def test_killed_in_both_phases_and_started_again(tmp_path):
     _, errors = child.communicate(timeout=300)
     assert child.returncode == EXIT_STOPPED, errors
     assert not (folder / "generator.json").exists()
-    record = short_run(folder, gan)
+    record = short_run(folder, adversarial=True)
     assert record["resumed_at_step"] > 0
     assert record["expert"]["resumed_at_step"] > 0
     for name in FILES:
@@ -232,10 +233,10 @@ def test_a_finished_expert_is_not_trained_again(reference, tmp_path):
 
 def test_weights_that_are_missing_or_something_else(tmp_path):
     with pytest.raises(FileNotFoundError, match="train the generator first"):
-        wav2lip.load(tmp_path)
+        Wav2LipGenerator(tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"torn")
     with pytest.raises(ValueError, match="delete and train it"):
-        wav2lip.load(tmp_path)
+        Wav2LipGenerator(tmp_path)
 
 
 def test_held_out_clips_too_short_to_be_moved_are_refused_before_training(tmp_path):
@@ -250,6 +251,6 @@ def test_a_loss_that_is_not_finite_says_so(tmp_path):
 
 
 def test_version_is_a_digest_of_the_code():
-    assert wav2lip.version() == gan.version()
-    assert len(wav2lip.version()) == 16
-    assert all(module.TRAINED for module in (wav2lip, gan))
+    plain, with_gan = generator_class("wav2lip"), generator_class("wav2lip-gan")
+    assert plain.version() == with_gan.version() and len(plain.version()) == 16
+    assert plain.trained and with_gan.trained

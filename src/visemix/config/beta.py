@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from visemix.config.generators import GeneratorName
+from visemix.config.generator_settings import GeneratorName
 from visemix.config.repeats import repeats_value
 from visemix.config.section import NaturalInt, Section
 

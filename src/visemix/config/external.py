@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from visemix.config.generator_names import EXTERNAL, PREFIX
+from visemix.config.generator_names import PREFIX
 from visemix.config.section import Positive, PositiveInt, Section, Sha256, Text
 
 
@@ -31,7 +31,7 @@ def settings_of(generator: str, external: dict) -> dict | None:
 
     Raises ValueError where they are missing.
     """
-    if generator not in EXTERNAL:
+    if not generator.startswith(PREFIX):
         return None
     name = generator.removeprefix(PREFIX)
     if name not in external:

@@ -1,10 +1,12 @@
-"""The section `generators`: what those that learn learn with."""
+"""What the generators that learn learn with: a section each.
+
+It does not know the names of other generators: a new one changes no code that these depend on.
+"""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from visemix.config.generator_names import GENERATORS
 from visemix.config.section import (
     NaturalInt,
     NotNegative,
@@ -14,7 +16,6 @@ from visemix.config.section import (
     Section,
 )
 
-GeneratorName = Literal[tuple(GENERATORS)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -185,23 +186,3 @@ class Aniportrait(Section):
     """Held-out clips that are measured."""
     checkpoint_seconds: Positive = 600
     """Seconds between checkpoints; does not change the result."""
-
-
-class Generators(Section):
-    """Generators that learn from the training split before they make clips, a section each, and
-    what `snakemake generators` measures."""
-
-    compared: Annotated[list[GeneratorName], Field(min_length=1)] = ["portrait"]
-    """Generators that `snakemake generators` measures."""
-    evaluation_clips: PositiveInt | None = 2000
-    """Validation clips that each of these makes again; null: all."""
-    seed: int = 0
-    """Seed of the generators' trainings."""
-    threads: PositiveInt = 1
-    """CPU threads of one training; on a CPU another number rounds otherwise."""
-    lip_reader: str = "lipgen-R2"
-    """Run on real video alone whose recogniser gives the VSR perceptual loss of lam-v, lam-l and
-    lam-vl."""
-    lam: Lam = Lam()
-    wav2lip: Wav2Lip = Wav2Lip()
-    aniportrait: Aniportrait = Aniportrait()

@@ -14,8 +14,8 @@ from visemix.config.corpus import Corpus
 from visemix.config.crops import Crops
 from visemix.config.evaluation import Evaluation
 from visemix.config.external import External, settings_of
-from visemix.config.generator_names import PROGRAMS
-from visemix.config.generators import Generators
+from visemix.config.generator_names import PROGRAMS, ROWS
+from visemix.config.generator_settings import Generators
 from visemix.config.messages import ParameterError, explain, wrong_keys
 from visemix.config.model import Model
 from visemix.config.pose import Pose
@@ -136,12 +136,12 @@ def read_sections(path: Path) -> dict:
 
 
 def trained_settings(generator: str, parameters: dict) -> dict:
-    """What a generator is trained with: its section of `generators`, and threads.
+    """What a generator is trained with: its section of `generators`, threads, a variant's options.
 
     The section bears the generator's name up to the first '-': variants of one share it.
     """
     section = parameters["generators"][generator.partition("-")[0]]
-    return {"threads": parameters["generators"]["threads"]} | section
+    return {"threads": parameters["generators"]["threads"]} | section | ROWS[generator].options
 
 
 def merge(base: dict, changes: dict) -> dict:

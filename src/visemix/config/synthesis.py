@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from visemix.config.generators import GeneratorName
+from visemix.config.generator_settings import GeneratorName
 from visemix.config.section import NaturalInt, PositiveInt, Proportion, Section, Text
 
 

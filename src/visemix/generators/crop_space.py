@@ -6,14 +6,18 @@ the picture's own crop is added, so that an unchanged crop leaves the picture ex
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from visemix.faces.alignment import CROP_SIZE, FIXED_CROP, align, cut, cut_fixed
+from visemix.faces.pictures import find_face, frame_face, lrw_frame, read_picture
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.pictures import find_face, frame_face, lrw_frame
+from visemix.generators.base import Generator, Utterance
+from visemix.run.gpus import prepare_inference
 
 LONGEST_SIDE = 512  # px: pictures are enlarged up to this size where crops are finer than they are
 FEATHER = 8  # crop px over which the edge of the square fades into the picture
@@ -29,13 +33,56 @@ class CropPortrait:
     matrix: np.ndarray  # (2, 3) float64 from image to crop, px; first centres are at (0.5, 0.5)
 
 
+class CropGenerator(Generator):
+    """A trained generator that draws mouth crops; a subclass loads its network, and `draw`s."""
+
+    trained = True
+
+    def __init__(self, device: str, eye_to_mouth: float, alignment: str):
+        """eye_to_mouth, alignment: of the crops that it learnt from (see prepare_crop)."""
+        prepare_inference(device)
+        self.eye_to_mouth, self.alignment = eye_to_mouth, alignment
+        self.detector = RetinaFace(threads=1)
+
+    def draw(
+        self,
+        still: np.ndarray,
+        utterances: Sequence[Utterance],
+        n_frames: int,
+        seeds: Sequence[int],
+    ) -> np.ndarray:
+        """Crops (B, n_frames, 96, 96) uint8 of a crop (96, 96) uint8 saying B utterances."""
+        raise NotImplementedError
+
+    def prepare(self, picture: Path) -> CropPortrait:
+        """The picture and its mouth crop. Raises PictureError if it shows no usable face."""
+        image = read_picture(picture)
+        return prepare_crop(image, self.detector, self.eye_to_mouth, self.alignment)
+
+    def generate(
+        self, portrait: CropPortrait, utterance: Utterance, n_frames: int, seed: int
+    ) -> np.ndarray:
+        """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of the portrait speaking, head still."""
+        return next(self.generate_batch(portrait, [utterance], n_frames, [seed]))
+
+    def generate_batch(
+        self,
+        portrait: CropPortrait,
+        utterances: Sequence[Utterance],
+        n_frames: int,
+        seeds: Sequence[int],
+    ) -> Iterator[np.ndarray]:
+        crops = self.draw(portrait.crop, utterances, n_frames, seeds)
+        yield from (paste(portrait, clip) for clip in crops)
+
+
 def prepare_crop(
     image: np.ndarray, detector: RetinaFace, eye_to_mouth: float, alignment: str = "retinaface"
 ) -> CropPortrait:
     """Find the mouth in a picture (H, W, 3) uint8 RGB; eye_to_mouth (crop px) as in align.
 
     A large picture is cut down to the face (see frame_face); one whose face is smaller than in the
-    crop is enlarged, so that frames can hold what a crop shows. Raises GenerationError where there
+    crop is enlarged, so that frames can hold what a crop shows. Raises PictureError where there
     is no face to work with.
 
     alignment: that of the crops which the generator learnt from, see faces.crops.crop_clip. For
@@ -55,8 +102,8 @@ def prepare_crop(
         size = (round(width * enlarged), round(height * enlarged))
         image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
     points = find_face(image, detector).landmarks
-    alignment = align(points[None], CROP_SIZE, eye_to_mouth)
-    return CropPortrait(image, cut(image[None], alignment)[0], alignment.matrices[0])
+    aligned = align(points[None], CROP_SIZE, eye_to_mouth)
+    return CropPortrait(image, cut(image[None], aligned)[0], aligned.matrices[0])
 
 
 def paste(portrait: CropPortrait, crops: np.ndarray) -> np.ndarray:
@@ -68,7 +115,7 @@ def paste(portrait: CropPortrait, crops: np.ndarray) -> np.ndarray:
     average, where nothing is faded. Cut by crop_clip they are moved a little, because the detector
     sees the new mouth: the crops of 25 rendered clips, pasted into their first frames, came back
     with the mouth 1 px (median) beside its old place and 6.8 grey levels off on average (13.4 in
-    the worst clip). Raises ValueError for crops of another form.
+    the worst clip). Raises ValueError for crops of another format.
     """
     crops = np.asarray(crops)
     if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != portrait.crop.shape:
@@ -130,5 +177,5 @@ def _coloured(light: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """RGB (h, w, 3) uint8 of luminance (h, w) and colour, which is RGB less luminance before."""
     # colour fades where it would leave 0..255, so that the luminance stays what it should be
     room = np.where(colour > 0, 255 - light[..., None], light[..., None])
-    share = (room / np.maximum(np.abs(colour), 1e-3)).min(-1, keepdims=True).clip(0, 1)
-    return np.rint(light[..., None] + share * colour).clip(0, 255).astype(np.uint8)
+    kept = (room / np.maximum(np.abs(colour), 1e-3)).min(-1, keepdims=True).clip(0, 1)
+    return np.rint(light[..., None] + kept * colour).clip(0, 255).astype(np.uint8)

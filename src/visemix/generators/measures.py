@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from visemix.evaluation.generator_measures import mean_measure
-from visemix.generators.checks import mouth_motion
+from visemix.generators.base import mouth_motion
 from visemix.generators.paired_clips import PairedClips, spread_rows
 
 MAX_LAG = 5  # frames: how far a movement is moved to see where it fits best
 MOUTH = slice(24, 72)  # rows and columns of the crop's middle half
+RESAMPLES = 2000  # of the bootstrap
 
 
 def measure(
@@ -31,11 +31,11 @@ def measure(
     * psnr (dB), ssim: means over clips of torchmetrics' values, grey levels in 0..255;
     * still_psnr, still_ssim: of the first frame repeated, which has to be beaten;
     * movement: mean over clips of `movement_correlation`, 0 for a still;
-    * in_sync: share of clips whose movement fits best within one frame of where it should be;
+    * in_sync: proportion of clips whose movement fits best within one frame of where it should be;
     * movement_other_sound: as movement, with the next clip's sound in place of the clip's own;
     * gain: mean over clips of what the own sound adds to movement, movement - movement_other_sound,
       and its 95% bootstrap interval, gain_low to gain_high;
-    * motion, real_motion: means over clips of checks.mouth_motion, made and real.
+    * motion, real_motion: means over clips of base.mouth_motion, made and real.
     """
     from torchmetrics.functional.image import (
         peak_signal_noise_ratio,
@@ -73,9 +73,11 @@ def measure(
                 }
             )
     means = {name: float(np.mean([float(v[name]) for v in values])) for name in values[0]}
-    gain = mean_measure([v["movement"] - v["movement_other_sound"] for v in values])
-    gains = {"gain": gain["value"], "gain_low": gain["low"], "gain_high": gain["high"]}
-    return {"n": len(values), **means, **gains}
+    gains = np.array([v["movement"] - v["movement_other_sound"] for v in values])
+    drawn = np.random.default_rng(0).integers(0, len(gains), (RESAMPLES, len(gains)))
+    low, high = np.quantile(gains[drawn].mean(1), [0.025, 0.975])
+    means |= {"gain": float(gains.mean()), "gain_low": float(low), "gain_high": float(high)}
+    return {"n": len(values), **means}
 
 
 def movement_correlation(real: np.ndarray, made: np.ndarray) -> np.ndarray:

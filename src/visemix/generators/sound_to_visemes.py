@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 from scipy.fft import dct
 
-from visemix.generators.checks import check_sound
+from visemix.generators.base import check_sound
 from visemix.heads.articulation import frame_visemes, segments
 from visemix.heads.speech import ACCENTS, Speech, Voice, say
 from visemix.run.atomic import atomic_path

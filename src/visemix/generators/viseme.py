@@ -1,7 +1,7 @@
 """The audio-free generator: the written word alone moves the mouth of a still.
 
 After the text-driven path of Text2Lip (of which we know the abstract alone): word -> phonemes
-(CMUdict) -> visemes -> mouth. The phonemes share the time that the word takes in the source clip
+(CMUdict) -> visemes -> mouth. The phonemes divide the time that the word takes in the source clip
 (its start and end are known from the corpus, the sound is not looked at), neighbours overlap by
 Cohen and Massaro's dominance functions (heads.articulation), and the mouth is closed before and
 after the word, where a real clip shows parts of other words.
@@ -9,21 +9,13 @@ after the word, where a real clip shows parts of other words.
 
 import math
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 
-from visemix.faces.retinaface import RetinaFace
-from visemix.generators.checks import GenerationError
-from visemix.generators.contract import FPS, Utterance
-from visemix.generators.portrait import prepare
-from visemix.heads.articulation import curves, random_style, segments, unit_weights
-from visemix.heads.model import Head, load_head
-from visemix.heads.still import MOUTH_UNITS, Still, draw_still
-from visemix.run.provenance import code_digest
-
-__all__ = ["build", "generate", "load", "prepare", "version"]
+from visemix.generators.base import FPS, GenerationError, Utterance
+from visemix.generators.fitted_head import HeadGenerator, speak
+from visemix.heads.articulation import random_style, segments
+from visemix.heads.still import Still
 
 # ARPAbet -> espeak-ng's mnemonic, in which heads.articulation knows phonemes
 MNEMONICS = {
@@ -44,14 +36,6 @@ _LENGTH = {phoneme: length for names, length in LENGTHS.items() for phoneme in n
 
 
 @dataclass(frozen=True)
-class Model:
-    """What a process needs to make clips."""
-
-    head: Head
-    detector: RetinaFace
-
-
-@dataclass(frozen=True)
 class Phoneme:
     """An espeak-ng mnemonic with its start and end in seconds."""
 
@@ -60,40 +44,28 @@ class Phoneme:
     text: str
 
 
-@cache
-def version() -> str:
-    """Digest of the code that decides the pixels."""
-    return code_digest(__name__)
+class VisemeGenerator(HeadGenerator):
+    """Moves the mouth by the phonemes of the word, in the time that the word takes."""
+
+    text_driven = True
+
+    def generate(
+        self, portrait: Still, utterance: Utterance, n_frames: int, seed: int
+    ) -> np.ndarray:
+        """The seed draws a way of articulating. Raises GenerationError where the word's phonemes or
+        its place in time are not known."""
+        style = random_style(np.random.default_rng(seed))
+        spoken = segments(place_phonemes(utterance, n_frames / FPS))
+        return speak(portrait, spoken, n_frames, style)
 
 
-def build(folder: Path, workers: int = 1) -> None:
-    """Nothing is made beforehand."""
-
-
-def load(folder: Path) -> Model:
-    """Head model and face detector."""
-    return Model(load_head(), RetinaFace(threads=1))
-
-
-def generate(
-    model: Model, portrait: Still, utterance: Utterance, n_frames: int, seed: int
-) -> np.ndarray:
-    """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of the portrait saying the word.
-
-    The seed draws a way of articulating. Raises GenerationError where the word's phonemes or its
-    place in time are not known.
-    """
-    style = random_style(np.random.default_rng(seed))
-    spoken = segments(place_phonemes(utterance, n_frames / FPS))
-    times = (np.arange(n_frames) + 0.5) / FPS
-    weights = unit_weights(curves(spoken, times, style), MOUTH_UNITS, style)
-    return draw_still(portrait, weights)
+GENERATOR = VisemeGenerator
 
 
 def place_phonemes(utterance: Utterance, seconds: float) -> list[Phoneme]:
     """The word's phonemes in its time span, pauses around them, from 0 to `seconds`.
 
-    Each phoneme gets a share of the span by its LENGTHS. Raises GenerationError as generate does.
+    Each phoneme gets a part of the span by its LENGTHS. Raises GenerationError as generate does.
     """
     phonemes, label = utterance.phonemes, utterance.label
     if not phonemes:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import open_crops, read_rejects
-from visemix.evaluation.measure_generator import VERSION
 from visemix.evaluation.statistics import holm, verdict, wilson_interval
 from visemix.report import figures
 from visemix.report.shown import GENERATORS as TABLE
 from visemix.report.site import HOME, Site, add_picture, write_page
+from visemix.synthesis.measure_generator import VERSION
 
 COLUMNS = [
     "measure", "name", "unit", "better", "generator", "value", "low", "high", "n", "p",

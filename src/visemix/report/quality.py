@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from visemix.clips.shards import CropSet, open_crops, read_rejects
-from visemix.generators.lag import describe, read_lag
 from visemix.papers.cells import TEST_SETS
 from visemix.report import figures
 from visemix.report.site import HOME, Site, add_picture, write_page
+from visemix.synthesis.audio_visual_sync import describe, read_lag
 
 WORST = 3  # clips of each set on the contact sheet
 

@@ -8,7 +8,7 @@ and crop sets, and a crop set holds those of its shards.
 import math
 from pathlib import Path
 
-from visemix.generators import GENERATORS
+from visemix.config.generator_names import GENERATORS
 from visemix.papers.cells import resolve_run, table_inputs, table_runs
 from visemix.run.atomic import sha256_bytes, sha256_file, write_json
 from visemix.run.provenance import PACKAGE, environment, module_digests

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from visemix.faces.alignment import CROP_SIZE, MEAN_FACE
-from visemix.generators.checks import GenerationError, check_sound
+from visemix.generators.base import GenerationError, check_sound
 from visemix.generators.sound_to_visemes import Codebook, sound_to_segments
 from visemix.heads.articulation import Style, curves, unit_weights
 from visemix.heads.fit import Fit, fit_five_points

@@ -25,7 +25,7 @@ from visemix.faces.alignment import CROP_SIZE
 from visemix.generators.aniportrait_small.diffusion import sample
 from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.unet import UNet, UNetConfig
-from visemix.generators.contract import FRAMES_AT_ONCE
+from visemix.generators.base import FRAMES_AT_ONCE
 from visemix.generators.sound_to_visemes import Codebook
 from visemix.run.atomic import atomic_path
 

@@ -9,9 +9,8 @@ and moves the head anew at random. The result is the last panel of a strip, at 3
 
 import numpy as np
 
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Program, Run, generator_of, write_config
-from visemix.generators.external.runner import JOB
+from visemix.generators.external.description import JOB, Program, Run, Weight
+from visemix.generators.external.program import generator_of, write_config
 
 POSES = "configs/inference/head_pose_temp/pose_temp.npy"  # (frames, 6): rotation, translation
 CONFIG = "configs/prompts/animation_audio.yaml"
@@ -74,4 +73,4 @@ PROGRAM = Program(
     picture_side=512,
     panels=3,
 )  # fmt: skip
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

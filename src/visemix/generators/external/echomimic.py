@@ -1,7 +1,7 @@
 """EchoMimic (Chen et al., arXiv 2407.08136), driven by sound alone; 24 fps, 512 pixels."""
 
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Program, Run, generator_of, write_config
+from visemix.generators.external.description import Program, Run, Weight
+from visemix.generators.external.program import generator_of, write_config
 
 CONFIG = "configs/prompts/animation.yaml"
 _HUB = "https://huggingface.co/BadToBest/EchoMimic"
@@ -44,4 +44,4 @@ PROGRAM = Program(
     scratch=("output",),
     picture_side=512,
 )
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

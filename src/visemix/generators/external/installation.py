@@ -8,14 +8,10 @@ import json
 import logging
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from visemix.generators.external.description import Program
 from visemix.run.atomic import sha256_bytes, sha256_file
-
-if TYPE_CHECKING:
-    from visemix.generators.external.program import Program
 
 PROBE_SECONDS = 300  # a container may have to be started
 # Versions without importing the libraries; Python 3.6 and 3.7 have no importlib.metadata.
@@ -40,18 +36,6 @@ class InstallationError(ValueError):
     """A published program cannot be run; the message lists what is missing, and remedies."""
 
 
-@dataclass(frozen=True)
-class Weight:
-    """A file that a program needs and its repository does not hold.
-
-    sha256 may be the first digits only, as file names of the PyTorch hub have them; None where the
-    authors give none: then it is recorded on first use.
-    """
-
-    source: str
-    sha256: str | None = None
-
-
 def words(settings: dict, work: Path) -> list[str]:
     """The command that stands for `python`: a path, or words with {repository} and {work} in them.
 
@@ -69,7 +53,7 @@ def words(settings: dict, work: Path) -> list[str]:
     return command
 
 
-def inspect(program: "Program", settings: dict) -> dict:
+def inspect(program: Program, settings: dict) -> dict:
     """What was found: commit, changes to it, versions of the environment, sha256 of the weights.
 
     Raises InstallationError with everything that is missing or differs.
@@ -98,7 +82,7 @@ def inspect(program: "Program", settings: dict) -> dict:
     return found
 
 
-def _checkout(program: "Program", repository: Path) -> dict:
+def _checkout(program: Program, repository: Path) -> dict:
     """Commit of the repository and digest of the changes made to it."""
     commit = _git(repository, "rev-parse", "HEAD")
     if commit is None:
@@ -144,7 +128,7 @@ def _environment(settings: dict) -> dict:
     raise InstallationError(f"environment: {' '.join(command)} does not start Python: {reason}")
 
 
-def _weights(program: "Program", settings: dict, repository: Path) -> tuple[dict, list[str]]:
+def _weights(program: Program, settings: dict, repository: Path) -> tuple[dict, list[str]]:
     """sha256 of each file, and what is missing or differs; the user's sha256 comes first."""
     known = {path: weight.sha256 for path, weight in program.weights.items()}
     known |= {path: digest for path, digest in settings["weights"].items() if digest is not None}

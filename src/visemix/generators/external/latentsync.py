@@ -4,8 +4,8 @@ It works in blocks of 16 frames, and versions before mid-2025 leave out the last
 (16 of 29 frames): the sound is padded to whole blocks. It wants a driving video.
 """
 
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Program, Run, generator_of
+from visemix.generators.external.description import Program, Run, Weight
+from visemix.generators.external.program import generator_of
 
 CHECKPOINT = "checkpoints/latentsync_unet.pt"
 
@@ -44,4 +44,4 @@ PROGRAM = Program(
     driven_by_video=True,
     block=16,
 )
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

@@ -6,9 +6,8 @@ gap where its video ends.
 
 import yaml
 
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Program, Run, generator_of
-from visemix.generators.external.runner import JOB
+from visemix.generators.external.description import JOB, Program, Run, Weight
+from visemix.generators.external.program import generator_of
 
 _HUB = "https://huggingface.co/TMElyralab/MuseTalk"
 _UNET = "models/musetalkV15/unet.pth"
@@ -54,4 +53,4 @@ PROGRAM = Program(
     scratch=("results",),
     picture_side=512,
 )
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

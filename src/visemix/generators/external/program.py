@@ -1,6 +1,6 @@
-"""A published program as a generator: the five functions of the contract, made from a description.
+"""A published program as a generator.
 
-    version, build, load, prepare, generate = generator_of(PROGRAM)
+    GENERATOR = generator_of(PROGRAM, __name__)
 
 at the end of a program's file. `configure` comes before: it checks what the user has installed and
 writes settings and findings to external.json beside the records, where other processes read them.
@@ -9,85 +9,25 @@ writes settings and findings to external.json beside the records, where other pr
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import yaml
 
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.checks import GenerationError
-from visemix.generators.contract import Utterance
-from visemix.generators.external import GENERATORS, PREFIX, repairs, runner
-from visemix.generators.external.installation import Weight, inspect, words
+from visemix.generators.base import GenerationError, Generator, Utterance
+from visemix.generators.external import repairs, runner
+from visemix.generators.external.description import JOB, Program, Run
+from visemix.generators.external.installation import inspect, words
 from visemix.run.atomic import sha256_bytes, write_json
-from visemix.run.provenance import code_digest
 
 RECORD = "external.json"  # settings and what was found installed
 RUNS = "external-runs.jsonl"  # a line a run: seed, seconds, what came out
 _identities: dict[str, str] = {}  # of the programs that this process has configured
-
-
-@dataclass(frozen=True)
-class Run:
-    """One clip to be made; paths are relative to the working copy, which is `folder`."""
-
-    folder: Path
-    seed: int  # below 2**31
-    picture: str = f"{runner.JOB}/picture.png"
-    sound: str = f"{runner.JOB}/sound.wav"  # 16 kHz mono
-    video: str = f"{runner.JOB}/still.mp4"  # only for programs that want to be driven by one
-    output: str = f"{runner.JOB}/out"  # an empty folder
-
-
-@dataclass(frozen=True)
-class Program:
-    """What a published program is and how it is driven."""
-
-    name: str
-    source: str  # of its code
-    commit: str  # that the command line was written for
-    licence: str  # and what follows from it
-    environment: str  # the pins that decide
-    weights: dict[str, Weight]  # by path in the repository
-    command: Callable[[Run], list[str]]  # script.py or -m module, and arguments
-    output: str  # pattern of the one new video, in the working copy
-    repairs: tuple[str, ...]  # in words, for the record
-    scratch: tuple[str, ...] = ()  # top-level folders of the repository that it writes to
-    picture_side: int = 256  # px
-    driven_by_video: bool = False
-    extra_video_frames: int = 0  # that the video must be longer than the sound
-    tail: int = 5  # frames of silence after the sound
-    block: int = 1  # frames of which the padded sound has a multiple
-    panels: int = 1  # side by side in the output, the last of which is the result
-    prelude: str = ""  # Python that runs in the program's process before it
-
-    def configure(self, settings: dict, folder: str | PathLike) -> None:
-        """Check an installation and write its record into `folder`, which `load` will read.
-
-        `settings` as in params.yaml: repository, python, weights, timeout_seconds, jobs. The
-        versions of the clips' records follow from the record: repository, environment and weights
-        decide pixels. Raises InstallationError with everything that is missing.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        found = inspect(self, settings)
-        about = {"source": self.source, "licence": self.licence, "repairs": self.repairs}
-        write_json(folder / RECORD, {"settings": settings, "found": found} | about)
-        _identities[self.name] = sha256_bytes(json.dumps(found, sort_keys=True).encode())[:16]
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a process needs to make clips."""
-
-    settings: dict
-    detector: RetinaFace
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -98,95 +38,105 @@ class Portrait:
     name: str
 
 
-def generator_of(program: Program) -> tuple[Callable, Callable, Callable, Callable, Callable]:
-    """The contract's version, build, load, prepare and generate of a program."""
+class ExternalGenerator(Generator):
+    """Settings and a face detector; each clip is a run of the program."""
 
-    def version() -> str:
+    program: ClassVar[Program]
+    place = "the device that its program takes"
+
+    def __init__(self, folder: Path, device: str = "cpu"):
+        self.folder, self.settings = Path(folder), _record(folder)["settings"]
+        self.detector = RetinaFace(threads=1)
+
+    @classmethod
+    def configure(cls, settings: dict, folder: str | PathLike) -> None:
+        """Check an installation and write its record into `folder`, where it is loaded from.
+
+        `settings` as in params.yaml: repository, python, weights, timeout_seconds, jobs. The
+        versions of the clips' records follow from the record: repository, environment and weights
+        decide pixels. Raises InstallationError with everything that is missing.
+        """
+        folder, program = Path(folder), cls.program
+        folder.mkdir(parents=True, exist_ok=True)
+        found = inspect(program, settings)
+        about = {"source": program.source, "licence": program.licence, "repairs": program.repairs}
+        write_json(folder / RECORD, {"settings": settings, "found": found} | about)
+        _identities[program.name] = sha256_bytes(json.dumps(found, sort_keys=True).encode())[:16]
+
+    @classmethod
+    def version(cls) -> str:
         """Digest of our code, and of what `configure` found installed."""
-        code = code_digest(GENERATORS[PREFIX + program.name])
-        return f"{code}-{_identities.get(program.name, 'not-configured')}"
+        return f"{super().version()}-{_identities.get(cls.program.name, 'not-configured')}"
 
-    def build(folder: Path, workers: int = 1) -> None:
+    @classmethod
+    def build(cls, folder: Path, workers: int = 1) -> None:
         """Nothing to make. Raises FileNotFoundError before `configure`."""
         _record(folder)
 
-    def load(folder: Path) -> Model:
-        """Settings and face detector. Raises FileNotFoundError before `configure`."""
-        return Model(_record(folder)["settings"], RetinaFace(threads=1), Path(folder))
-
-    def prepare(model: Model, picture: Path) -> Portrait:
-        """The face of a picture, cut out. Raises GenerationError if it shows no usable face."""
+    def prepare(self, picture: Path) -> Portrait:
+        """The face of a picture, cut out. Raises PictureError if it shows no usable face."""
         picture = Path(picture)
-        square = repairs.square_picture(picture, program.picture_side, model.detector)
+        square = repairs.square_picture(picture, self.program.picture_side, self.detector)
         return Portrait(square, picture.name)
 
     def generate(
-        model: Model, portrait: Portrait, utterance: Utterance, n_frames: int, seed: int
+        self, portrait: Portrait, utterance: Utterance, n_frames: int, seed: int
     ) -> np.ndarray:
-        """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of the portrait speaking.
+        """Run the program for one clip, when it is its turn, and log the run.
 
-        Raises GenerationError with the program's last words.
+        Raises GenerationError with the last lines that the program printed.
         """
-        return make_clip(program, model, portrait, utterance.sound, n_frames, seed)
+        name = self.program.name
+        with runner.slot(name, self.settings["jobs"]):
+            start, problem = time.monotonic(), ""
+            try:
+                return self._frames(portrait.picture, utterance.sound, n_frames, seed)
+            except GenerationError as error:
+                problem = f"{name}: {error}"
+                raise GenerationError(problem) from error
+            finally:
+                seconds = round(time.monotonic() - start, 3)
+                line = {"picture": portrait.name, "seed": seed}
+                _log(self.folder / RUNS, line | {"seconds": seconds, "problem": problem})
 
-    return version, build, load, prepare, generate
+    def _frames(
+        self, picture: np.ndarray, sound: np.ndarray, n_frames: int, seed: int
+    ) -> np.ndarray:
+        """Run the program for one clip and repair what comes out."""
+        program, settings = self.program, self.settings
+        repository = Path(settings["repository"])
+        with runner.working_copy(repository, program.scratch, self.folder) as folder:
+            run = Run(folder, seed % 2**31)
+            _write_inputs(program, run, picture, sound, n_frames)
+            command = command_line(program, run, settings)
+            before = runner.snapshot(folder, program.output)
+            runner.run(command, folder, settings["timeout_seconds"])
+            frames = repairs.at_25_fps(runner.new_video(folder, program.output, before), n_frames)
+        if program.panels > 1:
+            return repairs.last_panel(frames, program.panels, program.picture_side)
+        return frames
 
 
-def make_clip(
-    program: Program,
-    model: Model,
-    portrait: Portrait,
-    sound: np.ndarray,
-    n_frames: int,
-    seed: int,
-) -> np.ndarray:
-    """Run a program for one clip, when it is its turn, and log the run; see generate."""
-    with runner.slot(program.name, model.settings["jobs"]):
-        start, problem = time.monotonic(), ""
-        try:
-            return _frames(program, model, portrait.picture, sound, n_frames, seed)
-        except GenerationError as error:
-            problem = f"{program.name}: {error}"
-            raise GenerationError(problem) from error
-        finally:
-            seconds = round(time.monotonic() - start, 3)
-            line = {"picture": portrait.name, "seed": seed, "seconds": seconds, "problem": problem}
-            _log(model.folder / RUNS, line)
+def generator_of(about: Program, module: str) -> type[ExternalGenerator]:
+    """The generator that runs a program, of the module that describes it."""
 
+    class Described(ExternalGenerator):
+        __module__ = module
+        program = about
 
-def _frames(
-    program: Program,
-    model: Model,
-    picture: np.ndarray,
-    sound: np.ndarray,
-    n_frames: int,
-    seed: int,
-) -> np.ndarray:
-    """Run a program for one clip and repair what comes out."""
-    settings = model.settings
-    repository = Path(settings["repository"])
-    with runner.working_copy(repository, program.scratch, model.folder) as folder:
-        run = Run(folder, seed % 2**31)
-        _write_inputs(program, run, picture, sound, n_frames)
-        command = command_line(program, run, settings)
-        before = runner.snapshot(folder, program.output)
-        runner.run(command, folder, settings["timeout_seconds"])
-        frames = repairs.at_25_fps(runner.new_video(folder, program.output, before), n_frames)
-    if program.panels > 1:
-        return repairs.last_panel(frames, program.panels, program.picture_side)
-    return frames
+    return Described
 
 
 def command_line(program: Program, run: Run, settings: dict) -> list[str]:
     """The whole command of a run: environment, launcher, script and arguments."""
-    launcher = run.folder / runner.JOB / "launch.py"
+    launcher = run.folder / JOB / "launch.py"
     launcher.write_bytes((files("visemix.generators.external") / "launch.py").read_bytes())
     prelude = "-"
     if program.prelude:
-        prelude = f"{runner.JOB}/prelude.py"
+        prelude = f"{JOB}/prelude.py"
         (run.folder / prelude).write_text(program.prelude)
     python = words(settings, run.folder)
-    return [*python, f"{runner.JOB}/launch.py", str(run.seed), prelude, *program.command(run)]
+    return [*python, f"{JOB}/launch.py", str(run.seed), prelude, *program.command(run)]
 
 
 def write_config(run: Run, published: str, changes: dict) -> str:
@@ -198,7 +148,7 @@ def write_config(run: Run, published: str, changes: dict) -> str:
         config = yaml.safe_load((run.folder / published).read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise GenerationError(f"{published} of the repository cannot be read: {error}") from error
-    path = f"{runner.JOB}/config.yaml"
+    path = f"{JOB}/config.yaml"
     (run.folder / path).write_text(yaml.safe_dump(config | changes))
     return path
 
@@ -226,9 +176,8 @@ def _log(path: Path, line: dict) -> None:
         os.close(descriptor)
 
 
-@lru_cache(maxsize=8)
-def _record(folder: Path) -> dict:
+def _record(folder: str | PathLike) -> dict:
     path = Path(folder) / RECORD
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; Program.configure writes it")
+        raise FileNotFoundError(f"{path}: no such file; ExternalGenerator.configure writes it")
     return json.loads(path.read_text())

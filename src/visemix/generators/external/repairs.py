@@ -6,19 +6,17 @@ import cv2
 import numpy as np
 from scipy.io import wavfile
 
+from visemix.faces.pictures import FACE_HEIGHT, find_face, read_picture
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.checks import GenerationError
-from visemix.generators.pictures import FACE_HEIGHT, find_face, read_picture
+from visemix.generators.base import SAMPLES_PER_FRAME, GenerationError
 from visemix.media import FPS, SAMPLE_RATE, Video, write_clip
-
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 
 
 def square_picture(path: Path, side: int, detector: RetinaFace) -> np.ndarray:
     """The picture (side, side, 3) uint8 RGB around its largest face.
 
     A face that is missing is found out here, by the project's own detector: some programs draw on
-    regardless. Raises GenerationError for a picture that cannot be read or shows no usable face.
+    regardless. Raises PictureError for a picture that cannot be read or shows no usable face.
     """
     image = read_picture(path)
     x0, y0, x1, y1 = find_face(image, detector).box

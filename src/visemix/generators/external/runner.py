@@ -1,4 +1,4 @@
-"""Run a published program once: in a working copy of its own, under a time limit, and believe it
+"""Run a published program once: in a working copy of its own, under a time limit, and accept
 nothing but a new file that can be decoded.
 
 Exit status 0 means little: of these programs several print an error and end with it. Names of
@@ -19,14 +19,13 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-from visemix.generators.checks import GenerationError
-from visemix.generators.contract import WORKING
+from visemix.generators.base import WORKING, GenerationError
+from visemix.generators.external.description import JOB
 from visemix.media import MediaError, Video, read_video
 
 GUARD = Path(str(files("visemix.generators.external") / "guard.py"))
-JOB = "visemix_job"  # the folder of the working copy with our files: no dot, no blank in its name
 GRACE = 5.0  # seconds between asking a program to end and killing it
-MAX_LOG = 50_000_000  # bytes: a program that prints more has lost its way
+MAX_LOG = 50_000_000  # bytes: a program that prints more is ended
 _TAIL = 4  # lines of a log that are quoted
 _POLL = 0.2
 # settings of our own environment that would lead another Python astray
@@ -40,7 +39,7 @@ def working_copy(repository: Path, scratch: tuple[str, ...], parent: Path) -> It
     `scratch` names its top-level folders that the program writes to: they are empty and real, all
     else is a link. Files of ours go into the folder JOB. The names are relative in commands,
     because one of the programs takes a dot anywhere in a path for a file type. What a killed
-    process leaves of the folder is removed when the set is made again.
+    process leaves of the folder is removed when the set is re-run.
     """
     with tempfile.TemporaryDirectory(
         prefix=WORKING, dir=parent.resolve(), ignore_cleanup_errors=True

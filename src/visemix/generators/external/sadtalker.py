@@ -4,8 +4,8 @@ Its outputs are named by the clock's second, its blinks and its latent are not s
 without a face ends it with status 0.
 """
 
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Program, Run, generator_of
+from visemix.generators.external.description import Program, Run, Weight
+from visemix.generators.external.program import generator_of
 
 _RELEASE = "https://github.com/OpenTalker/SadTalker/releases/tag/v0.0.2-rc"
 _FACEXLIB = "https://github.com/xinntao/facexlib/releases/tag/v0.1.0"
@@ -39,4 +39,4 @@ PROGRAM = Program(
     scratch=("results",),
     picture_side=512,
 )
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

@@ -5,8 +5,8 @@ and says nothing; here it stops. It gives nothing at all for a video as long as 
 the video is one frame longer, and reads a file under the author's home folder.
 """
 
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Program, Run, generator_of
+from visemix.generators.external.description import Program, Run, Weight
+from visemix.generators.external.program import generator_of
 from visemix.generators.external.wav2lip import DETECTOR
 
 CHECKPOINT = "checkpoints/talklip_gc.pth"
@@ -75,4 +75,4 @@ PROGRAM = Program(
     extra_video_frames=1,
     prelude=PRELUDE,
 )
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

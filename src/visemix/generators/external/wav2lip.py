@@ -5,8 +5,8 @@ middle of its clip; sound is padded for that. Its face box is that of its own de
 demo's margin of 10 pixels below (--pads 0 10 0 0); the authors' evaluation had none.
 """
 
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Program, Run, generator_of
+from visemix.generators.external.description import Program, Run, Weight
+from visemix.generators.external.program import generator_of
 
 README = "the links in https://github.com/Rudrabha/Wav2Lip, README, section Getting the weights"
 DETECTOR = {  # its file name carries the first digits of the sha256
@@ -46,4 +46,4 @@ PROGRAM = Program(
     ),
     scratch=("temp", "results"),
 )
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

@@ -6,8 +6,8 @@ AudioVSR compares both, and their order differs between its tables: store the cl
 from dataclasses import replace
 
 from visemix.generators.external import wav2lip
-from visemix.generators.external.installation import Weight
-from visemix.generators.external.program import Run, generator_of
+from visemix.generators.external.description import Run, Weight
+from visemix.generators.external.program import generator_of
 
 CHECKPOINT = "checkpoints/wav2lip_gan.pth"
 
@@ -23,4 +23,4 @@ PROGRAM = replace(
     weights={CHECKPOINT: Weight(wav2lip.README)} | wav2lip.DETECTOR,
     command=command,
 )
-version, build, load, prepare, generate = generator_of(PROGRAM)
+GENERATOR = generator_of(PROGRAM, __name__)

@@ -9,7 +9,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from visemix.generators.contract import FRAMES_AT_ONCE
+from visemix.generators.base import FRAMES_AT_ONCE
 from visemix.generators.lam.model import Lam, LamConfig
 from visemix.generators.speech_windows import RANGE, mel_spectrogram, windows
 from visemix.run.atomic import atomic_path

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from visemix.generators.checks import mouth_motion
-from visemix.generators.contract import FRAMES_AT_ONCE
+from visemix.generators.base import FRAMES_AT_ONCE, mouth_motion
 from visemix.generators.measures import MAX_LAG, movement_correlation
 from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import mel_spectrogram, windows

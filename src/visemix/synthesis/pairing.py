@@ -1,7 +1,7 @@
 """Which portrait speaks which sound: random pairing as in LipGen, section II-A.
 
 Every portrait with a detectable face gets five distinct sounds of the training split. A sound is
-used again, by another portrait, only after all were used once. Sounds are dealt label by label, so
+used again, by another portrait, only after all were used once. Sounds are taken label by label, so
 that labels are as equal in number as the corpus allows. Where a corpus of faces tells who is who,
 `images_per_person` pictures of each person are taken, one if nothing else is said, and the person
 is the identity. No clip, speaker or file of the validation and test splits may reach a synthetic
@@ -9,7 +9,7 @@ set: that is checked here, and again when clips are made.
 """
 
 import zlib
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,12 +17,14 @@ from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from visemix.corpora.portrait_sources import PICTURE_TYPES, Portrait, as_sources, list_portraits
 from visemix.corpora.portraits import look_at
-from visemix.generators.contract import GenerationError
+from visemix.faces.pictures import PictureError, find_face, read_picture
+from visemix.faces.retinaface import RetinaFace
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 
@@ -117,7 +119,7 @@ def make_pairs(
             f"{_counted(people)}, give at most {len(usable) * clips_per_portrait} {remedy}"
         )
     total = len(usable) * clips_per_portrait if clips is None else clips
-    pairs = _deal(usable, sounds, total, clips_per_portrait, rng, generator, seed)
+    pairs = _give(usable, sounds, total, clips_per_portrait, rng, generator, seed)
     check_pairs(pairs, manifest)
     return pairs, excluded
 
@@ -277,13 +279,14 @@ def write_table(frame: pd.DataFrame, path: str | PathLike) -> None:
         frame.to_parquet(temporary, index=False)
 
 
-def _deal(usable, sounds, total, per_portrait, rng, generator, seed) -> pd.DataFrame:
-    """Deal `total` sounds to the portraits, `per_portrait` distinct ones each."""
+def _give(usable, sounds, total, per_portrait, rng, generator, seed) -> pd.DataFrame:
+    """Give `total` sounds to the portraits, `per_portrait` distinct ones each."""
     labels, sources = sounds["label"].to_numpy(), sounds["clip_id"].to_numpy()
-    deck = _Deck(labels, rng)
-    rows = []
+    in_rounds = _in_rounds(labels, rng)
+    waiting: list[int] = []
+    rows: list[dict] = []
     for portrait in usable:
-        for i in deck.hand(min(per_portrait, total - len(rows))):
+        for i in _distinct(in_rounds, waiting, min(per_portrait, total - len(rows))):
             word = sources[i].removeprefix(f"{TRAIN}/").replace("/", "_")
             clip_id = f"{generator}/{portrait['name']}/{word}"
             row = {"clip_id": clip_id, "label": labels[i], "source": sources[i]}
@@ -293,31 +296,29 @@ def _deal(usable, sounds, total, per_portrait, rng, generator, seed) -> pd.DataF
     return frame.astype(kinds).sort_values("clip_id", ignore_index=True)
 
 
-class _Deck:
-    """Sounds in random order, label after label; a new deck when all are dealt."""
+def _in_rounds(labels: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    """Sounds without end: all in random order, then all again. In each round of an order comes one
+    of every label that has some left, labels shuffled."""
+    names = np.unique(labels)
+    while True:
+        left = [rng.permutation(np.flatnonzero(labels == name)) for name in names]
+        for round_ in zip_longest(*left):
+            these = [sound for sound in round_ if sound is not None]
+            yield from (int(these[i]) for i in rng.permutation(len(these)))
 
-    def __init__(self, labels: np.ndarray, rng: np.random.Generator):
-        self.labels, self.rng, self.cards = labels, rng, deque()
 
-    def hand(self, size: int) -> list[int]:
-        """`size` distinct sounds; one that the hand has already stays on the deck."""
-        hand: list[int] = []
-        while len(hand) < size:
-            card = next((c for c in self.cards if c not in hand), None)
-            if card is None:
-                self.cards.extend(self._shuffled())
-                continue
-            self.cards.remove(card)
-            hand.append(card)
-        return hand
-
-    def _shuffled(self) -> Iterator[int]:
-        """All sounds: in each round one of every label that has some left, labels shuffled."""
-        names = np.unique(self.labels)
-        piles = [self.rng.permutation(np.flatnonzero(self.labels == name)) for name in names]
-        for round_ in zip_longest(*piles):
-            dealt = [card for card in round_ if card is not None]
-            yield from (int(dealt[i]) for i in self.rng.permutation(len(dealt)))
+def _distinct(sounds: Iterator[int], waiting: list[int], size: int) -> list[int]:
+    """`size` distinct sounds; one that is among them already waits for the next portrait."""
+    chosen: list[int] = []
+    while len(chosen) < size:
+        sound = next((s for s in waiting if s not in chosen), None)
+        if sound is not None:
+            waiting.remove(sound)
+        elif (sound := next(sounds)) in chosen:
+            waiting.append(sound)
+            continue
+        chosen.append(sound)
+    return chosen
 
 
 def _identity(picture: str) -> str:
@@ -326,12 +327,10 @@ def _identity(picture: str) -> str:
 
 def _look(root: Path, picture: str) -> tuple[dict, str]:
     """A portrait, and why it cannot be used ('' if it can)."""
-    from visemix.generators.pictures import find_face, read_picture
-
     known = {"portrait": _identity(picture), "picture": picture}
     try:
         find_face(read_picture(root / picture), _detector())
-    except GenerationError as error:
+    except PictureError as error:
         return known, str(error)
     return known | {"picture_sha256": sha256_file(root / picture)}, ""
 
@@ -356,9 +355,5 @@ def _look_person(person: Person) -> tuple[list[dict], str]:
 
 @lru_cache(maxsize=1)
 def _detector():
-    import cv2
-
-    from visemix.faces.retinaface import RetinaFace
-
     cv2.setNumThreads(1)
     return RetinaFace(threads=1, providers=["CPUExecutionProvider"])  # pairing leases no GPU

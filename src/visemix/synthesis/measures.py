@@ -165,18 +165,18 @@ def mean_measure(
     return _measure(statistic(values), low, high, len(values))
 
 
-def share_measure(right: Sequence[np.ndarray], clusters: np.ndarray | None = None) -> dict:
-    """{value, low, high, n} of accuracy, or any share, 0..1: see statistics.accuracy_interval.
+def proportion_measure(right: Sequence[np.ndarray], clusters: np.ndarray | None = None) -> dict:
+    """{value, low, high, n} of accuracy, or any proportion, 0..1: see statistics.accuracy_interval.
 
     right: booleans (n,) for the same n clips, one array a training; several are averaged, and do
-    not narrow the interval, because they share the clips.
+    not narrow the interval, because they are of the same clips.
     """
-    share = float(np.mean([np.mean(one) for one in right])) if len(right[0]) else None
-    if share is None:
+    value = float(np.mean([np.mean(one) for one in right])) if len(right[0]) else None
+    if value is None:
         return {"value": None} | _no_interval(0)
     n = len(right[0])
     clusters = np.arange(n) if clusters is None else clusters
-    return _measure(share, *accuracy_interval(np.mean(right, axis=0), clusters), n)
+    return _measure(value, *accuracy_interval(np.mean(right, axis=0), clusters), n)
 
 
 def jackknife_measure(

@@ -1,4 +1,4 @@
-"""Pictures of people as generators take them: read, the face found, cut down to it."""
+"""Pictures of people: read, the face found, cut down to it or scaled as a frame of LRW."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +9,6 @@ import numpy as np
 from visemix.faces.alignment import FIXED_CROP, FIXED_EYE_TO_MOUTH, FIXED_FRAME
 from visemix.faces.detection import Face
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators.checks import GenerationError
 
 PICTURE_SIZE = 256  # px: side of the frames made from a larger picture
 LARGE = 384  # px: larger pictures are cut down to the face
@@ -18,23 +17,27 @@ MIN_SCORE = 0.5  # of the face detector
 MIN_EYE_DISTANCE = 20  # px
 
 
+class PictureError(ValueError):
+    """A picture cannot be used as a portrait; the message is the reason."""
+
+
 def read_picture(path: Path) -> np.ndarray:
-    """A picture (H, W, 3) uint8 RGB. Raises GenerationError if it cannot be read."""
+    """A picture (H, W, 3) uint8 RGB. Raises PictureError if it cannot be read."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        raise GenerationError("the picture cannot be read")
+        raise PictureError("the picture cannot be read")
     return np.ascontiguousarray(image[..., ::-1])
 
 
 def find_face(image: np.ndarray, detector: RetinaFace) -> Face:
-    """The largest face of a picture. Raises GenerationError if there is none to work with."""
+    """The largest face of a picture. Raises PictureError if there is none to work with."""
     faces = detector.detect(image[None], MIN_SCORE, 640)[0]
     if not faces:
-        raise GenerationError("no face found in the picture")
+        raise PictureError("no face found in the picture")
     face = max(faces, key=lambda f: float(np.prod(f.box[2:] - f.box[:2])))
     eyes = float(np.linalg.norm(face.landmarks[1] - face.landmarks[0]))
     if eyes < MIN_EYE_DISTANCE:
-        raise GenerationError(
+        raise PictureError(
             f"the face is too small: eyes {eyes:.0f} px apart, need {MIN_EYE_DISTANCE}"
         )
     return face
@@ -46,7 +49,7 @@ def lrw_frame(image: np.ndarray, detector: RetinaFace) -> np.ndarray:
     A picture of that size is taken for such a frame and comes back as it is, wherever its face is,
     as every frame of a corpus does. Another is scaled and shifted so that its mouth comes to the
     middle of the fixed crop with the usual distance from the eyes, and is not turned; its edge is
-    replicated outwards. Raises GenerationError where there is no face to work with.
+    replicated outwards. Raises PictureError where there is no face to work with.
     """
     if image.shape[:2] == FIXED_FRAME:
         return image

@@ -1,4 +1,4 @@
-"""Do mouths and sounds of a synthetic set run in step? Measured over the set, not by the clip.
+"""Are mouths and sounds of a synthetic set in sync? Measured over the set, not by the clip.
 
 A clip of 1.16 s is too short for it: where mouth movement and darkness were correlated with the
 sound's level at lags of -6..6 frames, the best lag was within one frame of the truth for 50% of 300
@@ -18,9 +18,9 @@ import pandas as pd
 
 from visemix.clips.shards import open_crops
 from visemix.evaluation.statistics import cluster_rows, speakers_of
-from visemix.generators.checks import frame_levels
 from visemix.media import read_sound
 from visemix.run.atomic import write_json
+from visemix.synthesis.checks import frame_levels
 
 LAGS = np.arange(-6, 7)  # frames by which the picture is later than the sound
 TOLERANCE = 1.0  # frames

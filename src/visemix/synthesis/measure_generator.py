@@ -12,10 +12,10 @@ import pandas as pd
 from visemix.clips.mixture import EVALUATION
 from visemix.clips.shards import CropSet, open_crops, read_rejects
 from visemix.evaluation import MIXED, OBSERVER
-from visemix.evaluation import generator_measures as measures
 from visemix.evaluation.resolution import compare_rows, named_clips
 from visemix.evaluation.statistics import clustered_by, speakers_of
 from visemix.papers.cells import evaluation_folder
+from visemix.synthesis import measures
 
 VERSION = 2
 STILL, REAL = "the real clip's first frame repeated", "the real clips"
@@ -172,20 +172,20 @@ def distances(pairs: Pairs, features: Callable) -> list[dict]:
 
 def synchrony(pairs: Pairs, sync: Sync, sounds: Callable[[str], np.ndarray]) -> list[dict]:
     """Confidence and offset by an expert of lip synchrony, beside those of the real clips."""
-    heard = [sounds(clip_id) for clip_id in pairs.index["clip_id"]]
+    spoken = [sounds(clip_id) for clip_id in pairs.index["clip_id"]]
     made, true = (
-        np.array([sync(*both) for both in zip(clips, heard, strict=True)], float).reshape(-1, 2)
+        np.array([sync(*both) for both in zip(clips, spoken, strict=True)], float).reshape(-1, 2)
         for clips in (pairs.made, pairs.true)
     )
     mean = partial(measures.mean_measure, clusters=pairs.clusters)
-    share = partial(measures.share_measure, clusters=pairs.clusters)
+    proportion = partial(measures.proportion_measure, clusters=pairs.clusters)
     return [
         _row("sync_confidence", "sync confidence of our own expert", "", "higher",
              mean(made[:, 1]), REAL, mean(true[:, 1])),
         _row("sync_offset", "absolute offset of sound and lips by that expert", "frames", "lower",
              mean(abs(made[:, 0])), REAL, mean(abs(true[:, 0]))),
         _row("in_sync", "clips whose offset is at most one frame", "", "higher",
-             share([abs(made[:, 0]) <= 1]), REAL, share([abs(true[:, 0]) <= 1])),
+             proportion([abs(made[:, 0]) <= 1]), REAL, proportion([abs(true[:, 0]) <= 1])),
     ]  # fmt: skip
 
 
@@ -223,9 +223,11 @@ def reading(
             raise ValueError(f"the predictions of {run} are of other clips; evaluate it again")
         right, truth = ([t["correct"].to_numpy(bool) for t in tables] for tables in (made, real))
         clusters = speakers_of(named_clips([t.reset_index() for t in [*made, *real]]))
-        share = partial(measures.share_measure, clusters=clusters)
+        proportion = partial(measures.proportion_measure, clusters=clusters)
         name = f"accuracy of {run}, trained on real clips {kind}"
-        rows.append(_row(f"accuracy_{run}", name, "", "higher", share(right), REAL, share(truth)))
+        rows.append(
+            _row(f"accuracy_{run}", name, "", "higher", proportion(right), REAL, proportion(truth))
+        )
         # No variance between trainings: the same ones read both sets.
         found = compare_rows(*([t.reset_index() for t in both] for both in (real, made)), (0.0, 1))
         name = f"accuracy of {run} on the generator's clips minus that on the real clips"

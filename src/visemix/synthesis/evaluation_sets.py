@@ -1,21 +1,19 @@
-"""The evaluation set of a generator: held-out clips, each made again from what is known of it.
+"""The evaluation set of a generator: held-out clips, each re-created from what is known of it.
 
 A real clip of the validation split gives its first frame as the portrait and its own sound; the
 generator's clip has its clip_id and label, so that the two can be compared frame by frame
 (reconstruction, as in Wav2Lip and TalkLip) and by a recogniser. Why the validation split: sounds of
-the test split shall reach no generator, and those of the training split were heard by the
-recognisers, and by generators that are trained. Nothing may be trained on such a set: its manifest
-says `role: evaluation`, which clips.mixture refuses.
+the test split shall reach no generator, and recognisers and trained generators learnt from those of
+the training split. Nothing may be trained on such a set: its manifest says `role: evaluation`,
+which clips.mixture refuses.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
+from os import PathLike
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -24,28 +22,26 @@ import pandas as pd
 from visemix.clips.mixture import EVALUATION
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
 from visemix.clips.shards import open_crops
-from visemix.evaluation.generator_measures import MOUTH, landmark_distance
 from visemix.faces.alignment import align
-from visemix.faces.crops import CropError, MouthCrops, crop_clip, split_parameters
-from visemix.faces.detectors import describe_detector, load_detector
-from visemix.generators import TEXT_DRIVEN, TRAINED
-from visemix.generators.checks import GenerationError, check_frames, check_sound
-from visemix.generators.contract import (
+from visemix.faces.crops import MouthCrops, split_parameters
+from visemix.faces.detectors import describe_detector
+from visemix.generators.base import (
     FPS,
-    MIN_FACE_SHARE,
+    SAMPLES_PER_FRAME,
+    GenerationError,
+    Generator,
     Utterance,
-    crop_checked,
-    generator_module,
-    load_model,
-    make_folder,
-    weights_sha256,
+    check_sound,
+    generator_class,
 )
-from visemix.generators.external import GENERATORS as EXTERNAL
-from visemix.generators.pairing import check_manifest_leaks
-from visemix.media import SAMPLE_RATE, Clip, MediaError, read_clip
+from visemix.media import Clip, read_clip
 from visemix.run.gpus import device_model, processes_on
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
+from visemix.synthesis.build import FAILURES, MIN_FACE_SHARE, Job, loaded_generator, made_ready
+from visemix.synthesis.checks import check_frames
+from visemix.synthesis.measures import MOUTH, landmark_distance
+from visemix.synthesis.pairing import check_manifest_leaks
 
 SPLIT = "val"
 # clip_id, preparing, generating: wall-clock seconds, as clips are made; device that made them
@@ -56,27 +52,14 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Reconstruction:
-    """What all clips of a set share."""
-
-    generator: str
-    model_folder: Path
-    media_root: Path
-    crop_parameters: dict
-    detector: dict  # keyword arguments of faces.detectors.load_detector
-    min_face_share: float
-    device: str = "cpu"  # of a trained generator's networks
-
-
 def evaluation_set(
     generator: str,
     manifest: pd.DataFrame,
-    real_folder: str | os.PathLike,
-    media_root: str | os.PathLike,
-    model_folder: str | os.PathLike,
-    folder: str | os.PathLike,
-    seconds_path: str | os.PathLike,
+    real_folder: str | PathLike,
+    media_root: str | PathLike,
+    model_folder: str | PathLike,
+    folder: str | PathLike,
+    seconds_path: str | PathLike,
     parameters: dict | None = None,
     min_face_share: float = MIN_FACE_SHARE,
     clips: int | None = None,
@@ -107,22 +90,16 @@ def evaluation_set(
     generator was trained, ShardError without real crops.
     """
     parameters, detector = split_parameters(parameters or {})
-    module, model_folder = generator_module(generator), Path(model_folder)
+    kind, model_folder = generator_class(generator), Path(model_folder)
     check_manifest_leaks(manifest)
     plan = draw_clips(manifest, real_folder, clips, seed)
-    plan["phonemes"], plan["weights_sha256"] = "", ""
-    if generator in TRAINED:
-        plan["weights_sha256"] = weights_sha256(generator, model_folder)
-    else:
-        make_folder(model_folder)
-        module.build(model_folder, workers)
-    if generator in TEXT_DRIVEN:
-        known = {label: " ".join(said) for label, said in (pronunciations or {}).items()}
-        plan["phonemes"] = plan["label"].map(known).fillna("")
-    job = Reconstruction(
-        generator, model_folder, Path(media_root), parameters, detector, min_face_share, device
-    )
-    workers, made_on = processes_on(device, workers), made_on_device(generator, device)
+    columns = made_ready(kind, generator, model_folder, workers, plan, pronunciations)
+    plan = plan.assign(**{"phonemes": "", "weights_sha256": ""} | columns)
+    job = Job(
+        generator, model_folder, Path(media_root), parameters, min_face_share,
+        detector=detector, device=device,
+    )  # fmt: skip
+    workers, made_on = processes_on(device, workers), made_on_device(kind, device)
 
     def make(rows: pd.DataFrame) -> Iterator[CropRecord]:
         tasks = rows[list(_COLUMNS)].to_dict("records")
@@ -133,25 +110,23 @@ def evaluation_set(
                     file.write(f"{record.clip_id},{seconds[0]:.4f},{seconds[1]:.4f},{made_on}\n")
                 yield record
 
-    recorded = {"role": EVALUATION, "split": SPLIT, "generator": generator}
-    recorded |= {"version": module.version(), "code": code_digest(__name__)}
+    recorded: dict = {"role": EVALUATION, "split": SPLIT, "generator": generator}
+    recorded |= {"version": kind.version(), "code": code_digest(__name__)}
     recorded |= {"crops": parameters | describe_detector(**detector)}
     recorded |= {"min_face_share": min_face_share}
-    if generator in TRAINED:
+    if kind.trained:
         recorded["device"] = device
     Path(seconds_path).parent.mkdir(parents=True, exist_ok=True)
     build_crops(folder, plan, make, recorded, clips_per_shard)
 
 
-def made_on_device(generator: str, device: str) -> str:
+def made_on_device(kind: type[Generator], device: str) -> str:
     """On what a generator makes its clips: 'cpu', a GPU's name, or what its program takes."""
-    if generator in EXTERNAL:
-        return "the device that its program takes"
-    return device_model() if generator in TRAINED and device != "cpu" else "cpu"
+    return device_model() if kind.trained and device != "cpu" else kind.place
 
 
 def draw_clips(
-    manifest: pd.DataFrame, real_folder: str | os.PathLike, clips: int | None, seed: int
+    manifest: pd.DataFrame, real_folder: str | PathLike, clips: int | None, seed: int
 ) -> pd.DataFrame:
     """Rows of the manifest, with a seed each: `clips` of the accepted validation clips with crops.
 
@@ -171,19 +146,18 @@ def draw_clips(
     return usable.iloc[np.sort(chosen)].assign(seed=seed).reset_index(drop=True)
 
 
-def _reconstruct(job: Reconstruction, clip: dict) -> tuple[CropRecord, tuple[float, float] | None]:
-    """The crops of one clip made again, and the seconds of preparing and generating."""
+def _reconstruct(job: Job, clip: dict) -> tuple[CropRecord, tuple[float, float] | None]:
+    """The crops of one clip, re-created, and the seconds of preparing and generating."""
     path = job.media_root / clip["media"]
     try:
         if clip["fps"] != FPS:
             raise GenerationError(f"{clip['fps']:g} frames a second; {FPS} can be compared")
         real = read_clip(path, sound=True)
-        check_sound(real.sound[: len(real.frames) * SAMPLE_RATE // FPS])
+        check_sound(real.sound[: len(real.frames) * SAMPLES_PER_FRAME])
         frames, seconds = _generate(job, real, clip)
-        detector = load_detector(**job.detector)
-        made = crop_checked(frames, real.sound, detector, job.crop_parameters, job.min_face_share)
-        true = crop_clip(real.frames, detector, **job.crop_parameters)
-    except (GenerationError, MediaError, CropError) as error:
+        made = job.crop(frames, real.sound)
+        true = job.cut(real.frames)
+    except FAILURES as error:
         reason = str(error).removeprefix(f"{path}: ").replace(str(path), clip["media"])
         return _rejected(clip, reason), None
     quality = made.quality | _distances(made, true, job.crop_parameters)
@@ -194,22 +168,20 @@ def _reconstruct(job: Reconstruction, clip: dict) -> tuple[CropRecord, tuple[flo
     return record, seconds
 
 
-def _generate(
-    job: Reconstruction, real: Clip, clip: dict
-) -> tuple[np.ndarray, tuple[float, float]]:
+def _generate(job: Job, real: Clip, clip: dict) -> tuple[np.ndarray, tuple[float, float]]:
     """Frames from the first frame and the sound, and the seconds of preparing and generating."""
-    module, model = _model(job.generator, job.model_folder, job.device)
+    generator = loaded_generator(job.generator, job.shared, job.device)
     said = Utterance(
         real.sound, clip["label"], clip["word_start_s"], clip["word_end_s"],
         tuple(clip["phonemes"].split()),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        still = os.path.join(folder, "still.png")
-        cv2.imwrite(still, real.frames[0][..., ::-1])
+        still = Path(folder) / "still.png"
+        cv2.imwrite(str(still), real.frames[0][..., ::-1])
         start = time.perf_counter()
-        portrait = module.prepare(model, Path(still))
+        portrait = generator.prepare(still)
         prepared = time.perf_counter()
-        made = module.generate(model, portrait, said, len(real.frames), clip["seed"])
+        made = generator.generate(portrait, said, len(real.frames), clip["seed"])
         generated = time.perf_counter()
     return check_frames(made, len(real.frames)), (prepared - start, generated - prepared)
 
@@ -242,14 +214,3 @@ def _rejected(clip: dict, reason: str) -> CropRecord:
     """A clip that was not made, with whose it would have been."""
     known = {"speaker": clip["speaker"], "source": clip["clip_id"]}
     return CropRecord(clip["clip_id"], clip["label"], None, reason=reason, **known)
-
-
-@lru_cache(maxsize=1)
-def _model(generator: str, folder: Path, device: str) -> tuple[ModuleType, object]:
-    """The generator of this process, one thread each: parallel work is done by processes."""
-    from threadpoolctl import threadpool_limits
-
-    cv2.setNumThreads(1)
-    threadpool_limits(1)
-    module = generator_module(generator)
-    return module, load_model(module, folder, device)

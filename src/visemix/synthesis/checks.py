@@ -1,4 +1,4 @@
-"""What must hold of a sound, of the frames and of the crops of a synthetic clip.
+"""What must hold of the frames and of the crops of a synthetic clip.
 
 Every check raises GenerationError with the reason that stands in the clip's record.
 """
@@ -8,29 +8,15 @@ import math
 import cv2
 import numpy as np
 
+from visemix.generators.base import GenerationError, mouth_motion
 from visemix.media import FPS, SAMPLE_RATE, Clip
 
-LEAST_LEVEL_DB = -60  # of full scale: below it a sound is called silent
 REPEATED_FRAMES, LEAST_PERIOD = 8, 5  # a run this long that comes again, this much later
 REPEAT_RATIO = 0.3  # distance of two runs beside the movement within a run; see repeats
 LEAST_SPREAD = 0.5  # grey levels (rms): runs that move less are still pictures
 STUCK_FRAMES = 8  # equal frames in a row while somebody speaks
 SPEECH_RANGE_DB = 30  # below the loudest frame: what is quieter is no speech
-MIN_MOTION = 4.0  # squared grey levels (see mouth_motion); mouths that speak measured 30 to 250
-
-
-class GenerationError(ValueError):
-    """A synthetic clip cannot be made or used; the message is the reason in its record."""
-
-
-def check_sound(sound: np.ndarray) -> None:
-    """Raise GenerationError('silent sound') if there is nothing in it that could move a mouth."""
-    if sound.ndim != 1:
-        raise GenerationError(f"the sound has shape {sound.shape} instead of (N,)")
-    scaled = sound.astype(np.float64) / (32768 if sound.dtype == np.int16 else 1)
-    power = np.mean(scaled**2) if len(scaled) else 0.0
-    if not power > 10 ** (LEAST_LEVEL_DB / 10):  # also false for NaN
-        raise GenerationError("silent sound")
+MIN_MOTION = 4.0  # squared grey levels, see mouth_motion; mouths that speak measured 30 to 250
 
 
 def check_frames(made: np.ndarray | Clip, n_frames: int) -> np.ndarray:
@@ -90,7 +76,7 @@ def repeats(pictures: np.ndarray, backwards: bool) -> float:
     """How closely the best of all runs of 8 pictures (T, H, W[, 3]) uint8 comes again; inf: none.
 
     The largest distance (rms, of pictures averaged down to 24x24) between pictures of the run and
-    of its repetition, as a share of the run's own spread over time. `backwards` looks at runs in
+    of its repetition, divided by the run's own spread over time. `backwards` looks at runs in
     reverse order, too. Least values of clips as they are: above the mouth 1.02 in 32 pieces of
     GRID and 0.40 in 100 clips of the embedded corpus; in the mouth 1.03 in its 300 training clips
     and 1.05 in 246 of the portrait generator. Above the mouth 29 of those clips, looped after 8, 12
@@ -139,13 +125,6 @@ def frame_levels(sound: np.ndarray, n_frames: int) -> np.ndarray:
     length = n_frames * SAMPLE_RATE // FPS
     cut = np.pad(sound[:length], (0, max(0, length - len(sound)))).astype(np.float64)
     return 10 * np.log10((cut.reshape(n_frames, -1) ** 2).mean(1) + 10)
-
-
-def mouth_motion(crops: np.ndarray) -> float:
-    """Mean variance over time of the middle half of crops (T, H, W), in squared grey levels."""
-    height, width = crops.shape[1:]
-    middle = crops[:, height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
-    return float(middle.astype(np.float32).var(0).mean())
 
 
 def _signature(picture: np.ndarray) -> np.ndarray:
