@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 
 import visemix.faces.crops as crops_module
 from visemix.clips.shards import open_crops, read_rejects
+from visemix.config import generators as sections
 from visemix.corpora import lrw
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.alignment import FIXED_EYE_TO_MOUTH, align, cut
 from visemix.faces.crops import CropError, crop_clip, crop_set
 from visemix.faces.retinaface import RetinaFace
-from visemix.generators import contract
+from visemix.generators import contract, trained
 from visemix.generators.contract import Job, Task, Utterance, generate_clip, generator_module
 from visemix.generators.crop_space import FEATHER, paste, prepare_crop
-from visemix.generators.lam.model import Lam, LamConfig
-from visemix.generators.lam.weights import load_weights, write_weights
+from visemix.generators.lam.model import Lam
+from visemix.generators.lam.weights import load_weights
 from visemix.generators.paired_clips import PairedClips
 from visemix.generators.pictures import find_face, read_picture
 from visemix.generators.wav2lip import measures
@@ -212,8 +213,9 @@ def test_trained_generators_know_how_their_crops_were_cut(tmp_path):
         manifest = {"parameters": {"alignment": alignment, "eye_to_mouth": 80}}
         pairs = PairedClips(SimpleNamespace(manifest=manifest), None, None, {})
         assert (pairs.alignment, pairs.eye_to_mouth) == (alignment, distance)
-        network = Lam(LamConfig(channels=(4,), discriminator_channels=2, speech_channels=4))
-        write_weights(tmp_path / "weights.safetensors", network, distance, alignment)
+        network = Lam(sections.Lam(channels=(4,), discriminator_channels=2, speech_channels=4))
+        facts = {"eye_to_mouth": distance, "alignment": alignment}
+        trained.write_weights(tmp_path / "weights.safetensors", network, **facts)
         again = load_weights(tmp_path)
         assert (again.alignment, again.eye_to_mouth) == (alignment, distance)
 

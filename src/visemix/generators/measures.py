@@ -6,14 +6,13 @@ Every clip is made anew from its first frame and its sound; that frame is not co
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
-from visemix.evaluation.generator_measures import mean_measure
 from visemix.generators.checks import mouth_motion
 from visemix.generators.paired_clips import PairedClips, spread_rows
 
 MAX_LAG = 5  # frames: how far a movement is moved to see where it fits best
 MOUTH = slice(24, 72)  # rows and columns of the crop's middle half
+RESAMPLES = 2000  # of the bootstrap
 
 
 def measure(
@@ -31,17 +30,12 @@ def measure(
     * psnr (dB), ssim: means over clips of torchmetrics' values, grey levels in 0..255;
     * still_psnr, still_ssim: of the first frame repeated, which has to be beaten;
     * movement: mean over clips of `movement_correlation`, 0 for a still;
-    * in_sync: share of clips whose movement fits best within one frame of where it should be;
+    * in_sync: proportion of clips whose movement fits best within one frame of where it should be;
     * movement_other_sound: as movement, with the next clip's sound in place of the clip's own;
     * gain: mean over clips of what the own sound adds to movement, movement - movement_other_sound,
       and its 95% bootstrap interval, gain_low to gain_high;
     * motion, real_motion: means over clips of checks.mouth_motion, made and real.
     """
-    from torchmetrics.functional.image import (
-        peak_signal_noise_ratio,
-        structural_similarity_index_measure,
-    )
-
     rows = spread_rows(len(held_out), clips)
     if len(rows) < 2:
         raise ValueError(f"{len(rows)} held-out clips can be measured; two are needed at least")
@@ -54,17 +48,14 @@ def measure(
         made = make(first, held_out.sounds(chosen))
         other = make(first, held_out.sounds(others))
         for clip, own, wrong in zip(real, made, other, strict=True):
-            truth, still = _images(clip[1:]), _images(np.repeat(clip[:1], len(clip) - 1, 0))
-            image = _images(own[1:])
+            truth, still = clip[1:], np.repeat(clip[:1], len(clip) - 1, 0)
             lags = movement_correlation(clip, own)
             values.append(
                 {
-                    "psnr": peak_signal_noise_ratio(image, truth, data_range=255.0),
-                    "ssim": structural_similarity_index_measure(image, truth, data_range=255.0),
-                    "still_psnr": peak_signal_noise_ratio(still, truth, data_range=255.0),
-                    "still_ssim": structural_similarity_index_measure(
-                        still, truth, data_range=255.0
-                    ),
+                    "psnr": psnr(own[1:], truth),
+                    "ssim": ssim(own[1:], truth),
+                    "still_psnr": psnr(still, truth),
+                    "still_ssim": ssim(still, truth),
                     "movement": lags[MAX_LAG],
                     "in_sync": lags.any() and abs(int(lags.argmax()) - MAX_LAG) <= 1,
                     "movement_other_sound": movement_correlation(clip, wrong)[MAX_LAG],
@@ -73,9 +64,11 @@ def measure(
                 }
             )
     means = {name: float(np.mean([float(v[name]) for v in values])) for name in values[0]}
-    gain = mean_measure([v["movement"] - v["movement_other_sound"] for v in values])
-    gains = {"gain": gain["value"], "gain_low": gain["low"], "gain_high": gain["high"]}
-    return {"n": len(values), **means, **gains}
+    gains = np.array([v["movement"] - v["movement_other_sound"] for v in values])
+    drawn = np.random.default_rng(0).integers(0, len(gains), (RESAMPLES, len(gains)))
+    low, high = np.quantile(gains[drawn].mean(1), [0.025, 0.975])
+    means |= {"gain": float(gains.mean()), "gain_low": float(low), "gain_high": float(high)}
+    return {"n": len(values), **means}
 
 
 def movement_correlation(real: np.ndarray, made: np.ndarray) -> np.ndarray:
@@ -97,6 +90,34 @@ def movement_correlation(real: np.ndarray, made: np.ndarray) -> np.ndarray:
     return correlations
 
 
-def _images(crops: np.ndarray) -> torch.Tensor:
-    """(T, 96, 96) uint8 as (T, 1, 96, 96) float."""
-    return torch.from_numpy(crops[:, None].astype(np.float32))
+def psnr(made: np.ndarray, true: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of grey crops (T, H, W) uint8, over all frames together.
+
+    Infinite for equal crops. The difference is taken in floating point: in uint8 it would wrap
+    around, as it does in some published evaluations. ValueError for unequal shapes.
+    """
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    made, true = _as_images(made, true)
+    return float(peak_signal_noise_ratio(made, true, data_range=255.0))
+
+
+def ssim(made: np.ndarray, true: np.ndarray) -> float:
+    """Structural similarity (Wang et al., TIP 2004) of grey crops (T, H, W) uint8, -1..1: the mean
+    over frames, each with a Gaussian window of 11 px and sigma 1.5."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    made, true = _as_images(made, true)
+    return float(structural_similarity_index_measure(made, true, data_range=255.0))
+
+
+def _as_images(made: np.ndarray, true: np.ndarray) -> tuple:
+    """Float tensors (T, 1, H, W)."""
+    import torch
+
+    if made.shape != true.shape or made.dtype != np.uint8 or true.dtype != np.uint8:
+        raise ValueError(
+            f"made crops are {made.dtype} {made.shape} and true ones {true.dtype} {true.shape}; "
+            "both must be uint8 (T, H, W) of the same clip"
+        )
+    return tuple(torch.from_numpy(x[:, None].astype(np.float32)) for x in (made, true))
