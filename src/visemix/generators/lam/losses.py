@@ -26,7 +26,7 @@ def discriminator_loss(real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
     return F.softplus(-real).mean() + F.softplus(made).mean()
 
 
-def deception_loss(made: torch.Tensor) -> torch.Tensor:
+def adversarial_loss(made: torch.Tensor) -> torch.Tensor:
     """What the generator makes smaller: -log D instead of log (1 - D), for its gradient."""
     return F.softplus(-made).mean()
 

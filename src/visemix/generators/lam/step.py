@@ -159,7 +159,7 @@ def generator_losses(
     terms = {"reconstruction": losses.reconstruction_loss(target, made)}
     if adversarial:
         for name in ("image", "sequence"):
-            terms[name] = losses.deception_loss(discriminate(networks, name, made, batch))
+            terms[name] = losses.adversarial_loss(discriminate(networks, name, made, batch))
     if adversarial and vsr is not None:
         terms |= vsr(real, made)
     return terms

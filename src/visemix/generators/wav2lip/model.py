@@ -23,7 +23,7 @@ ENCODER_RESIDUALS = (0, 2, 3, 2, 2, 1)  # by level, from the largest picture on
 
 
 class Generator(nn.Module):
-    """Mel windows, masked crops and reference crops to crops whose lips say what is heard.
+    """Mel windows, masked crops and reference crops to crops whose lips fit the sound.
 
     A U-Net: the picture is halved down to 3 x 3 and 1 x 1, and each level of the decoder, which
     starts from the sound's code, gets the encoder's map of the same size. `size` 96 and `width` 16

@@ -55,9 +55,9 @@ class SyncNet(nn.Module):
 
     def compare(self, batch: ExpertBatch) -> torch.Tensor:
         """Cosines (n, m, m) of all windows of frames with all windows of sound of the same clip."""
-        seen = self.encode_faces(batch.faces.flatten(0, 1)).unflatten(0, batch.faces.shape[:2])
-        heard = self.encode_sound(batch.mels.flatten(0, 1)).unflatten(0, batch.mels.shape[:2])
-        return seen @ heard.transpose(1, 2)
+        faces = self.encode_faces(batch.faces.flatten(0, 1)).unflatten(0, batch.faces.shape[:2])
+        sounds = self.encode_sound(batch.mels.flatten(0, 1)).unflatten(0, batch.mels.shape[:2])
+        return faces @ sounds.transpose(1, 2)
 
     def encode_sound(self, mels: torch.Tensor) -> torch.Tensor:
         """Unit codes (n, 16 * expert_width) of mel windows; none is negative."""
