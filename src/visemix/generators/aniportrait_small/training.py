@@ -22,7 +22,7 @@ from visemix.generators.paired_clips import PairedClips, read_ahead
 from visemix.generators.sound_to_visemes import build_codebook
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
-from visemix.training.steps import cosine_rate, prepare_torch, run_steps, set_rate
+from visemix.training.steps import cosine_rate, descend, prepare_torch, run_steps, set_rate
 
 
 def train(
@@ -64,9 +64,7 @@ def train(
         noisy = add_noise(change, noise, times)
         made = network.train()(noisy, times, reference, mesh_seen)
         loss = F.mse_loss(made, change)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        descend(optimiser, loss)
         return {"loss": loss}
 
     def validate(done: int, notes: dict) -> dict[str, float]:

@@ -12,7 +12,7 @@ from visemix.generators.lam import losses
 from visemix.generators.lam.model import select_frames
 from visemix.generators.lam.weights import around, to_grey
 from visemix.generators.paired_clips import PairedClips
-from visemix.training.steps import cosine_rate, set_rate
+from visemix.training.steps import cosine_rate, descend, set_rate
 
 Optimisers = dict[str, torch.optim.Optimizer]
 Batch = dict[str, torch.Tensor | None]
@@ -207,7 +207,5 @@ def _update_speech_encoder(
     """One step of the speech encoder, whose code shall give the mouths' movement linearly."""
     predicted = networks["movement"](networks["generator"].speech_encoder(batch["speech"]))
     loss = losses.movement_loss(batch["real"], predicted)
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
+    descend(optimiser, loss)
     return {"speech": loss}

@@ -22,7 +22,7 @@ from visemix.generators.wav2lip.syncnet import (
 from visemix.media import SAMPLES_PER_FRAME
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
-from visemix.training.steps import cosine_rate, prepare_torch, run_steps, set_rate
+from visemix.training.steps import cosine_rate, descend, prepare_torch, run_steps, set_rate
 
 FILES = (WEIGHTS, "expert.csv", "expert.json")
 SHIFTS = 3  # frames by which a sound is moved, at most, to see whether that is found
@@ -76,9 +76,7 @@ def train_syncnet(
             set_rate(optimiser, rate)
         model.train()
         loss = expert_loss(model.compare(batch))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        descend(optimiser, loss)
         return {"loss": loss}
 
     def validate(done: int, notes: dict) -> dict[str, float]:

@@ -22,7 +22,7 @@ from visemix.generators.wav2lip.model import Discriminator, Generator
 from visemix.generators.wav2lip.syncnet import SyncNet, load_syncnet, sync_loss
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
-from visemix.training.steps import cosine_rate, prepare_torch, run_steps, set_rate
+from visemix.training.steps import cosine_rate, descend, prepare_torch, run_steps, set_rate
 
 WEIGHTS = "weights.safetensors"
 _TRAINING, _VALIDATION = 3, 4  # streams of random numbers; the expert has 1 and 2
@@ -131,10 +131,10 @@ def training_step(
     generator.train()
     drawn = draw(generator, batch)
     losses = generator_losses(drawn, batch, expert, discriminator, settings)
-    _descend(parts["optimiser"], total_loss(losses, sync_weight, settings))
+    descend(parts["optimiser"], total_loss(losses, sync_weight, settings))
     if discriminator is not None:
         loss = discriminator_loss(discriminator, drawn.detach(), batch.truth, settings)
-        _descend(parts["discriminator_optimiser"], loss)
+        descend(parts["discriminator_optimiser"], loss)
         losses["discriminator"] = loss
     return losses
 
@@ -221,9 +221,3 @@ def _adam(
     """The published GAN script has betas of its own, the plain one torch's defaults."""
     beta1 = 0.5 if adversarial else settings.beta1
     return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=(beta1, 0.999))
-
-
-def _descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
