@@ -141,7 +141,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import test_lam_training
-test_lam_training.run(Path(sys.argv[1]), checkpoint_seconds=0.0)
+test_lam_training.run(Path(sys.argv[1]), checkpoint_seconds=1e-9)
 """
 
 
