@@ -40,7 +40,7 @@ def identify(
     identity = outputs.identity_of(
         device, **facts, settings=outputs.decisive(chosen), threads=threads
     )
-    return {"version": 2, "identity": identity, **facts, "settings": chosen, "clips": len(data)}
+    return {"version": 3, "identity": identity, **facts, "settings": chosen, "clips": len(data)}
 
 
 def write_weights(path: Path, network: torch.nn.Module, **facts) -> None:
