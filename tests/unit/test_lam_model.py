@@ -181,7 +181,7 @@ def test_the_frame_discriminator_sees_the_first_frame_and_the_other_the_order_of
 def test_adversarial_losses_fall_as_their_side_wins():
     real, made = torch.tensor([2.0, 3.0]), torch.tensor([-2.0, -1.0])
     assert losses.discriminator_loss(real, made) < losses.discriminator_loss(made, real)
-    assert losses.adversarial_loss(real) < losses.deception_loss(made)
+    assert losses.adversarial_loss(real) < losses.adversarial_loss(made)
     undecided = torch.zeros(2)
     assert losses.discriminator_loss(undecided, undecided).item() == pytest.approx(2 * np.log(2))
 
