@@ -19,6 +19,7 @@ from visemix.run.atomic import atomic_path
 
 FPS = 25
 SAMPLE_RATE = 16000
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 _AAC_BLOCK = 1024  # samples in one AAC frame
 _VIDEO_OPTIONS = {"crf": "20", "preset": "veryfast", "threads": "1"}  # one thread: same bytes
 

@@ -17,12 +17,12 @@ from tests.conftest import REPOSITORY
 from toy_codebook import LOUD_OR_NOT
 from toy_speech import ToySpeech
 
+from visemix.config.generators import Aniportrait
 from visemix.faces.pictures import PictureError
 from visemix.generators.aniportrait_small import training
 from visemix.generators.aniportrait_small.batches import Batches
 from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.renderer import Renderer
-from visemix.generators.aniportrait_small.settings import split_settings
 from visemix.generators.aniportrait_small.unet import UNet
 from visemix.generators.base import Utterance, generator_class
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
@@ -114,8 +114,9 @@ def test_a_training_stopped_in_the_middle_ends_in_the_same_bytes(finished, tmp_p
 
 
 def test_a_batch_is_a_function_of_seed_and_step():
-    config, settings = split_settings({**SETTINGS, "hidden_share": 0.5})
-    drawing = Renderer(UNet(config), MouthMesh(LOUD_OR_NOT, 64.0), 0.5, 2, 1.0)
+    values = {name: value for name, value in SETTINGS.items() if name != "threads"}
+    settings = Aniportrait(**values | {"hidden_share": 0.5})
+    drawing = Renderer(UNet(settings), MouthMesh(LOUD_OR_NOT, 64.0), 0.5)
     data = ToySpeech(40)
     first, again = (Batches(data, drawing, settings, 3).read(1) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import visemix.faces.crops as crops_module
 from visemix.clips.shards import open_crops, read_rejects
+from visemix.config import generators as sections
 from visemix.corpora import lrw
 from visemix.corpora.manifest import manifest_frame
 from visemix.corpora.miniature import make_corpus
@@ -17,12 +18,13 @@ from visemix.faces.alignment import FIXED_EYE_TO_MOUTH, align, cut
 from visemix.faces.crops import CropError, crop_clip, crop_set
 from visemix.faces.pictures import find_face, read_picture
 from visemix.faces.retinaface import RetinaFace
+from visemix.generators import trained
 from visemix.generators.aniportrait_small import renderer
 from visemix.generators.base import Generator, Utterance, generator_class
 from visemix.generators.crop_space import FEATHER, paste, prepare_crop
 from visemix.generators.lam import weights
-from visemix.generators.lam.model import Lam, LamConfig
-from visemix.generators.lam.weights import load_weights, write_weights
+from visemix.generators.lam.model import Lam
+from visemix.generators.lam.weights import load_weights
 from visemix.generators.paired_clips import PairedClips
 from visemix.generators.wav2lip import measures, training
 from visemix.media import read_clip, read_video, write_clip
@@ -215,8 +217,9 @@ def test_trained_generators_know_how_their_crops_were_cut(tmp_path):
         manifest = {"parameters": {"alignment": alignment, "eye_to_mouth": 80}}
         pairs = PairedClips(SimpleNamespace(manifest=manifest), None, None, {})
         assert (pairs.alignment, pairs.eye_to_mouth) == (alignment, distance)
-        network = Lam(LamConfig(channels=(4,), discriminator_channels=2, speech_channels=4))
-        write_weights(tmp_path / "weights.safetensors", network, distance, alignment)
+        network = Lam(sections.Lam(channels=(4,), discriminator_channels=2, speech_channels=4))
+        facts = {"eye_to_mouth": distance, "alignment": alignment}
+        trained.write_weights(tmp_path / "weights.safetensors", network, **facts)
         again = load_weights(tmp_path)
         assert (again.alignment, again.eye_to_mouth) == (alignment, distance)
 

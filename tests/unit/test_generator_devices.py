@@ -8,15 +8,14 @@ import torch
 from toy_codebook import LOUD_OR_NOT
 from toy_talkers import ToyTalkers
 
+from visemix.config import generators as sections
+from visemix.generators import trained
 from visemix.generators.aniportrait_small import renderer
 from visemix.generators.aniportrait_small.mesh import MouthMesh
-from visemix.generators.aniportrait_small.unet import UNet, UNetConfig
+from visemix.generators.aniportrait_small.unet import UNet
 from visemix.generators.base import FRAMES_AT_ONCE, WEIGHTS, Utterance, generator_class
 from visemix.generators.crop_space import CropPortrait
-from visemix.generators.lam.model import Lam, LamConfig
-from visemix.generators.lam.weights import write_weights
-from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.config import Wav2LipConfig
+from visemix.generators.lam.model import Lam
 from visemix.generators.wav2lip.model import Generator
 from visemix.run import gpus
 from visemix.synthesis.build import drawn_together
@@ -32,20 +31,27 @@ def folders(tmp_path_factory):
     for name in GENERATORS:
         (base / name).mkdir()
     torch.manual_seed(0)
-    network = Lam(LamConfig((12, 8), 4, 12, 2, 12, 1, 2))
+    settings = sections.Lam(
+        channels=[12, 8], image_code=4, speech_code=12, rotation_code=2, speech_channels=12,
+        speech_layers=1, discriminator_channels=2,
+    )  # fmt: skip
+    network = Lam(settings)
     for layer in network.decoder.out:
         torch.nn.init.normal_(layer.weight, std=0.1)
-    write_weights(base / "lam" / WEIGHTS, network, 64.0)
-    config = Wav2LipConfig(size=24, width=2)
-    generator = Generator(config)
+    facts = {"eye_to_mouth": 64.0, "alignment": "retinaface"}
+    trained.write_weights(base / "lam" / WEIGHTS, network, **facts)
+    generator = Generator(sections.Wav2Lip(size=24, width=2))
     with torch.no_grad():
         for _ in range(30):  # statistics for its normalisation
             generator.train()(torch.randn(8, 1, 80, 16), torch.rand(8, 2, 24, 24))
     torch.nn.init.normal_(generator.head[-1].weight, std=2.0)
-    resumable.write_weights(base / "wav2lip" / WEIGHTS, generator, config, "", eye_to_mouth=64.0)
-    unet = UNet(UNetConfig(size=16, patch=2, channels=(8, 12), blocks=1))
+    trained.write_weights(base / "wav2lip" / WEIGHTS, generator, **facts)
+    settings = sections.Aniportrait(
+        size=16, patch=2, channels=[8, 12], blocks=1, sampling_steps=2, guidance=2.0
+    )
+    unet = UNet(settings)
     torch.nn.init.normal_(unet.leave[-1].weight, std=0.3)
-    drawing = renderer.Renderer(unet, MouthMesh(LOUD_OR_NOT, 64.0), 0.1, 2, 2.0)
+    drawing = renderer.Renderer(unet, MouthMesh(LOUD_OR_NOT, 64.0), 0.1)
     renderer.write_weights(base / "aniportrait-small" / WEIGHTS, drawing)
     return base
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
+from visemix.generators.measures import psnr, ssim
 from visemix.synthesis import measures
 
 
@@ -15,27 +16,25 @@ def crops(value, frames=4):
 
 def test_psnr_of_a_known_difference():
     # mean squared error 25: 10 log10(255^2 / 25)
-    assert measures.psnr(crops(100), crops(105)) == pytest.approx(34.1514, abs=1e-3)
+    assert psnr(crops(100), crops(105)) == pytest.approx(34.1514, abs=1e-3)
     # in uint8 the difference 250 would wrap around to 6
-    assert measures.psnr(crops(255), crops(5)) == pytest.approx(
-        20 * math.log10(255 / 250), abs=1e-4
-    )
+    assert psnr(crops(255), crops(5)) == pytest.approx(20 * math.log10(255 / 250), abs=1e-4)
     half = np.concatenate([crops(100, 2), crops(110, 2)])  # 0 and 100: mean 50
-    assert measures.psnr(half, crops(100)) == pytest.approx(10 * math.log10(255**2 / 50), abs=1e-3)
-    assert measures.psnr(half, half) == math.inf
+    assert psnr(half, crops(100)) == pytest.approx(10 * math.log10(255**2 / 50), abs=1e-3)
+    assert psnr(half, half) == math.inf
 
 
 def test_ssim_of_equal_and_of_flat_crops():
     noise = np.random.default_rng(0).integers(0, 256, (3, 96, 96), dtype=np.uint8)
-    assert measures.ssim(noise, noise) == pytest.approx(1)
+    assert ssim(noise, noise) == pytest.approx(1)
     # without structure only the means count: (2 a b + c) / (a^2 + b^2 + c), c = (0.01 x 255)^2
     c = 2.55**2
     expected = (2 * 100 * 50 + c) / (100**2 + 50**2 + c)
-    assert measures.ssim(crops(100), crops(50)) == pytest.approx(expected, abs=1e-4)
-    assert measures.ssim(noise, noise[::-1].copy()) < 0.5
+    assert ssim(crops(100), crops(50)) == pytest.approx(expected, abs=1e-4)
+    assert ssim(noise, noise[::-1].copy()) < 0.5
 
 
-@pytest.mark.parametrize("function", [measures.psnr, measures.ssim])
+@pytest.mark.parametrize("function", [psnr, ssim])
 def test_crops_of_different_form_are_refused(function):
     with pytest.raises(ValueError, match="of the same clip"):
         function(crops(1, 3), crops(1, 4))

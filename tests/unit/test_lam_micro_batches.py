@@ -4,18 +4,17 @@ import pytest
 import torch
 from toy_speech import ToySpeech
 
-from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
-from visemix.generators.lam.losses import MOVEMENTS, LipReaderLoss
+from visemix.config import generators as sections
+from visemix.generators.lam.losses import LipReaderLoss
 from visemix.generators.lam.model import Lam
-from visemix.generators.lam.settings import split_settings
-from visemix.generators.lam.step import micro_batches, read_batch, update
+from visemix.generators.lam.step import loss_weights, micro_batches, read_batch, update
+from visemix.generators.lam.training import make_networks
 from visemix.generators.speech_windows import spectra_of
 
 SETTINGS = dict(
     channels=(12, 8), image_code=4, speech_code=12, rotation_code=2, speech_channels=12,
     speech_layers=1, discriminator_channels=2, warp=True, batch_size=8, sampled_frames=2,
     drawn_frames=4, adversarial_start=1, learning_rate=1e-5, sequence_learning_rate=1e-5,
-    configuration="VL", threads=1,
 )  # fmt: skip
 
 
@@ -38,27 +37,21 @@ def steps(micro_batch: int | None, count: int = 3):
 
     Plain gradient descent, because Adam makes steps of rounding where a gradient is 0 in theory.
     """
-    config, training = split_settings(SETTINGS | {"micro_batch": micro_batch})
+    training = sections.Lam(**SETTINGS | {"micro_batch": micro_batch})
     torch.manual_seed(0)
-    networks = torch.nn.ModuleDict(
-        {
-            "generator": Lam(config),
-            "image": ImageDiscriminator(config.discriminator_channels),
-            "sequence": SequenceDiscriminator(config.discriminator_channels),
-            "movement": torch.nn.Linear(config.speech_code, MOVEMENTS),
-        }
-    ).double()
+    networks = make_networks(training).double()
     for layer in networks["generator"].decoder.out:  # zeros at first: nothing to compare
         torch.nn.init.normal_(layer.weight, std=0.1)
     optimisers = {
         name: torch.optim.SGD(network.parameters(), lr=1.0) for name, network in networks.items()
     }
     vsr, data, terms = Reader().double(), ToySpeech(40), []
+    weights = loss_weights(training, "VL")
     for step in range(count):
         batch = read_batch(data, spectra_of(data), training, 0, step, torch.device("cpu"))
         for name in ("real", "speech"):
             batch[name] = batch[name].double()
-        terms.append(update(networks, optimisers, batch, training, step, vsr))
+        terms.append(update(networks, optimisers, batch, training, step, weights, vsr))
     return terms, networks
 
 

@@ -1,6 +1,5 @@
 """The networks and losses of LAM: what goes in, what comes out, and what reaches what."""
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,19 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from visemix.clips.augmentation import Augmentation, centre_crop, centre_crop_unit
+from visemix.config import generators as sections
+from visemix.generators import trained
 from visemix.generators.lam import losses
 from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
-from visemix.generators.lam.model import Lam, LamConfig, ModulatedConvolution, warp
-from visemix.generators.lam.weights import Animator, load_weights, speech, write_weights
+from visemix.generators.lam.model import Lam, ModulatedConvolution, warp
+from visemix.generators.lam.weights import Animator, load_weights, speech
 
-SMALL = LamConfig(
+SMALL = sections.Lam(
     channels=(8, 8, 6, 4), image_code=5, speech_code=6, rotation_code=3, speech_channels=6,
     speech_layers=2, discriminator_channels=4,
 )  # fmt: skip
-WARPING = replace(SMALL, warp=True)
+WARPING = SMALL.model_copy(update={"warp": True})
 
 
-def network(config: LamConfig = SMALL, seed: int = 0) -> Lam:
+def network(config: sections.Lam = SMALL, seed: int = 0) -> Lam:
     """A network that does something: untrained, its output layers are zero."""
     torch.manual_seed(seed)
     made = Lam(config)
@@ -49,7 +50,7 @@ def _skew(v: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("warped", [False, True])
 @pytest.mark.parametrize("channels", [(8,), (8, 6), (8, 8, 6, 4), (8, 8, 6, 4, 4)])
 def test_clips_have_the_shape_of_what_drives_them(channels, warped):
-    config = LamConfig(**{**vars(SMALL), "channels": channels, "warp": warped})
+    config = SMALL.model_copy(update={"channels": channels, "warp": warped})
     first, windows, turned = inputs()
     clips = network(config)(first, windows, turned)
     assert clips.shape == (2, 4, 96, 96)
@@ -60,7 +61,7 @@ def test_clips_have_the_shape_of_what_drives_them(channels, warped):
 def test_the_defaults_are_the_full_size():
     # On the meta device nothing is computed: the shapes are those of the full network.
     with torch.device("meta"):
-        made = Lam(LamConfig())
+        made = Lam(sections.Lam())
         clips = made(torch.empty(1, 96, 96), torch.empty(1, 2, 80, 16))
     assert clips.shape == (1, 2, 96, 96)
     assert sum(p.numel() for p in made.parameters()) > 2e7
@@ -180,7 +181,7 @@ def test_the_frame_discriminator_sees_the_first_frame_and_the_other_the_order_of
 def test_adversarial_losses_fall_as_their_side_wins():
     real, made = torch.tensor([2.0, 3.0]), torch.tensor([-2.0, -1.0])
     assert losses.discriminator_loss(real, made) < losses.discriminator_loss(made, real)
-    assert losses.deception_loss(real) < losses.deception_loss(made)
+    assert losses.adversarial_loss(real) < losses.adversarial_loss(made)
     undecided = torch.zeros(2)
     assert losses.discriminator_loss(undecided, undecided).item() == pytest.approx(2 * np.log(2))
 
@@ -213,12 +214,14 @@ def test_a_window_lies_around_its_frame():
 
 def test_weights_come_back_as_they_were(tmp_path):
     made = network()
-    write_weights(tmp_path / "weights.safetensors", made, 72.0)
+    trained.write_weights(
+        tmp_path / "weights.safetensors", made, eye_to_mouth=72.0, alignment="fixed"
+    )
     again = load_weights(tmp_path)
     assert again.eye_to_mouth == 72.0
     first, windows, turned = inputs()
     assert torch.equal(again.network(first, windows, turned), made(first, windows, turned))
-    with pytest.raises(FileNotFoundError, match="train the generator lam first"):
+    with pytest.raises(FileNotFoundError, match="train it first"):
         load_weights(tmp_path / "nowhere")
 
 
@@ -237,6 +240,6 @@ def test_the_lip_readers_input_is_that_of_its_evaluation(mean_frame, size):
 
 def test_wrong_sizes_are_refused():
     with pytest.raises(ValueError, match="channels"):
-        LamConfig(channels=(8,) * 6)
+        sections.Lam(channels=(8,) * 6)
     with pytest.raises(ValueError, match="speech_code"):
-        LamConfig(speech_code=0)
+        sections.Lam(speech_code=0)

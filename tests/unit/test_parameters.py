@@ -57,6 +57,10 @@ def test_order_is_file_then_scale_then_overrides():
         ({"overrides": {"runs": {"lipgen-R6": {"lamda": 1}}}}, r"overrides.runs.lipgen-R6.lamda: "),
         ({"overrides": ["training"]}, r"overrides: \['training'\] is not allowed"),
         ({"scales": {"test": {}}}, r"scales: unknown key"),
+        (
+            {"overrides": {"generators": {"wav2lip": {"critic_width": 8}}}},
+            r"wav2lip.critic_width: unknown key; it is discriminator_width now",
+        ),
         ({"scale": "huge"}, r"scale: 'huge' is unknown; choose one of .* or write .*huge.yaml"),
         (
             {"overrides": {"training": {"mixup": -1}}},

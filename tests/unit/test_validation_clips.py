@@ -7,9 +7,9 @@ import pytest
 import torch
 from toy_talkers import ToyTalkers
 
+from visemix.config.generators import Wav2Lip
 from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import spectra_of
-from visemix.generators.wav2lip.config import Wav2LipConfig
 from visemix.generators.wav2lip.expert_training import validate_expert
 from visemix.generators.wav2lip.model import Generator
 from visemix.generators.wav2lip.syncnet import SyncNet
@@ -28,9 +28,9 @@ class Watched(ToyTalkers):
 
 def losses(validation_clips: int) -> tuple[dict, list[int], list[int]]:
     """The losses of both, and the rows that each of them read."""
-    config = Wav2LipConfig(
-        size=24, width=1, expert_width=1, critic_width=1, batch_size=4, expert_batch_size=16,
-        validation_clips=validation_clips, threads=1,
+    config = Wav2Lip(
+        size=24, width=1, expert_width=1, discriminator_width=1, batch_size=4, expert_batch_size=16,
+        validation_clips=validation_clips,
     )  # fmt: skip
     torch.manual_seed(0)
     expert, generator = SyncNet(config).eval(), Generator(config)
@@ -65,5 +65,5 @@ def test_rows_are_spread_evenly(clips, most):
 
 
 def test_no_clip_is_no_validation():
-    with pytest.raises(ValueError, match="validation_clips is 0"):
-        Wav2LipConfig(validation_clips=0)
+    with pytest.raises(ValueError, match="validation_clips"):
+        Wav2Lip(validation_clips=0)

@@ -17,23 +17,26 @@ from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 from toy_talkers import ToyTalkers
 
+from visemix.generators.aniportrait_small.renderer import load_weights as aniportrait_weights
 from visemix.generators.base import generator_class
+from visemix.generators.lam.weights import load_weights as lam_weights
 from visemix.generators.wav2lip import Wav2LipGenerator
 from visemix.generators.wav2lip.expert_training import find_shifts, train_syncnet
 from visemix.generators.wav2lip.measures import speak
 from visemix.generators.wav2lip.syncnet import load_syncnet, sync_confidence
 from visemix.generators.wav2lip.training import load_generator
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
+from visemix.training.outputs import write_weights
 
 SETTINGS = {
-    "size": 24, "width": 4, "expert_width": 4, "critic_width": 2, "hidden_from": 24,
+    "size": 24, "width": 4, "expert_width": 4, "discriminator_width": 2, "hidden_from": 24,
     "draw_change": True, "expert_audio": True, "expert_subtract_mean_frame": True,
     "expert_steps": 50, "expert_batch_size": 32, "expert_learning_rate": 3e-3,
     "steps": 140, "batch_size": 4, "learning_rate": 3e-3, "cosine": True, "validate_every": 50,
     "threads": 1,
 }  # fmt: skip
 SHORT = {  # the networks and losses as published
-    "size": 24, "width": 1, "expert_width": 1, "critic_width": 1,
+    "size": 24, "width": 1, "expert_width": 1, "discriminator_width": 1,
     "expert_steps": 6, "expert_batch_size": 8, "expert_learning_rate": 3e-3,
     "steps": 6, "batch_size": 2, "learning_rate": 3e-3, "validate_every": 2, "threads": 1,
     "sync_threshold": 0.0,  # out of reach
@@ -128,10 +131,10 @@ def test_the_folder_tells_everything(reference):
     assert json.loads((folder / "generator.json").read_text()) == json.loads(json.dumps(record))
     assert record["generator"] == "wav2lip"
     assert (record["clips"], record["held_out_clips"]) == (6, 2)
-    assert set(record["digests"]) == {"training", "held_out", "expert", "weights", "code"}
+    assert set(record["digests"]) == {"data_toy", "held_out_toy", "expert", "weights", "code"}
     assert record["device"] == "cpu"
     assert record["threads"] == 1
-    assert record["seconds"] > 0
+    assert record["wall_seconds"] > 0
     assert not list(folder.glob(f"*.resume/{FILE_NAME}"))
     rows = history_of(folder)
     assert [row["step"] for row in rows] == ["2", "4", "6"]
@@ -152,7 +155,7 @@ def test_only_the_gan_variant_has_a_discriminator(reference, tmp_path):
     record = short_run(tmp_path, adversarial=True)
     assert record["generator"] == "wav2lip-gan"
     rows = history_of(tmp_path)
-    assert {"adversarial", "critic"} < set(rows[0])
+    assert {"adversarial", "discriminator"} < set(rows[0])
     weights = load_file(folder / "weights.safetensors"), load_file(tmp_path / "weights.safetensors")
     assert set(weights[0]) == set(weights[1])  # the same generator
     assert any((weights[0][name] != weights[1][name]).any() for name in weights[0])
@@ -163,7 +166,7 @@ def test_only_the_gan_variant_has_a_discriminator(reference, tmp_path):
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(reference, tmp_path):
     folder, _ = reference
     torch.randn(3)  # the global state of torch must not matter
-    short_run(tmp_path / "again", checkpoint_seconds=0.0)
+    short_run(tmp_path / "again", checkpoint_seconds=1e-9)
     short_run(tmp_path / "other", seed=1)
     for name in FILES:
         assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -177,7 +180,7 @@ sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
 import test_wav2lip_training
-test_wav2lip_training.short_run(Path(sys.argv[1]), adversarial=True, checkpoint_seconds=0.0)
+test_wav2lip_training.short_run(Path(sys.argv[1]), adversarial=True, checkpoint_seconds=1e-9)
 """
 
 
@@ -232,11 +235,19 @@ def test_a_finished_expert_is_not_trained_again(reference, tmp_path):
 
 
 def test_weights_that_are_missing_or_something_else(tmp_path):
-    with pytest.raises(FileNotFoundError, match="train the generator first"):
+    with pytest.raises(FileNotFoundError, match="train it first"):
         Wav2LipGenerator(tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"torn")
     with pytest.raises(ValueError, match="delete and train it"):
         Wav2LipGenerator(tmp_path)
+
+
+@pytest.mark.parametrize("load", [lam_weights, load_generator, aniportrait_weights])
+def test_weights_of_an_older_form_are_refused_in_one_line(load, tmp_path):
+    facts = {"network": {"size": 24}, "eye_to_mouth": 64.0}
+    write_weights(tmp_path / "weights.safetensors", {"layer": torch.zeros(1)}, facts)
+    with pytest.raises(ValueError, match=r"^.*older form \('settings'\); delete and train it$"):
+        load(tmp_path)
 
 
 def test_held_out_clips_too_short_to_be_moved_are_refused_before_training(tmp_path):

@@ -100,7 +100,7 @@ class Wav2Lip(Section):
     """Channels of the generator's first layer, doubled at every halving of the picture."""
     expert_width: PositiveInt = 32
     """Channels of the first layer of the sync expert (SyncNet)."""
-    critic_width: PositiveInt = 32
+    discriminator_width: PositiveInt = 32
     """Channels of the first layer of the quality discriminator (wav2lip-gan)."""
     hidden_from: Annotated[int, Field(ge=0, le=48, multiple_of=4)] = 48
     """First row of the 96 px crop that is hidden from the generator and drawn anew; 48: the lower
@@ -144,6 +144,16 @@ class Wav2Lip(Section):
     checkpoint_seconds: Positive = 600
     """Seconds between checkpoints; does not change the result."""
 
+    @property
+    def first_hidden(self) -> int:
+        """First row of the networks' picture that is hidden."""
+        return self.hidden_from * self.size // 96
+
+    @property
+    def band(self) -> slice:
+        """Rows of the networks' picture that expert and discriminator read: half of them."""
+        return slice(self.first_hidden, self.first_hidden + self.size // 2)
+
     @model_validator(mode="after")
     def weights_leave_room(self):
         if self.sync_weight + self.gan_weight >= 1:
@@ -162,7 +172,9 @@ class Aniportrait(Section):
     """Side in pixels at which the square around the mouth is drawn."""
     patch: PositiveInt = 2
     """Side of the pixels that share a place of the finest features."""
-    channels: Annotated[list[PositiveInt], Field(min_length=1)] = [128, 256, 384]
+    channels: Annotated[list[Annotated[int, Field(ge=4, multiple_of=4)]], Field(min_length=1)] = [
+        128, 256, 384,
+    ]  # fmt: skip
     """Channels of the U-Net, from fine to coarse, each side half the one before."""
     blocks: PositiveInt = 2
     """Residual blocks of each side, on the way down and up."""
@@ -186,3 +198,12 @@ class Aniportrait(Section):
     """Held-out clips that are measured."""
     checkpoint_seconds: Positive = 600
     """Seconds between checkpoints; does not change the result."""
+
+    @model_validator(mode="after")
+    def sides_are_whole(self):
+        if self.size % (step := self.patch * 2 ** (len(self.channels) - 1)):
+            raise ValueError(
+                f"generators.aniportrait.size {self.size} must be a multiple of {step}, see patch, "
+                "channels"
+            )
+        return self

@@ -10,6 +10,7 @@ from visemix.config.section import Section
 
 # keys of former versions, and what has taken their place
 REPLACED = {
+    "critic_width": "it is discriminator_width now",
     "portrait_source": "it is part of synthesis.portraits, e.g. portraits: [{source: ffhq, root: "
     "data/ffhq}]",
 }

@@ -6,7 +6,6 @@ Every clip is made anew from its first frame and its sound; that frame is not co
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from visemix.generators.base import mouth_motion
 from visemix.generators.paired_clips import PairedClips, spread_rows
@@ -37,11 +36,6 @@ def measure(
       and its 95% bootstrap interval, gain_low to gain_high;
     * motion, real_motion: means over clips of base.mouth_motion, made and real.
     """
-    from torchmetrics.functional.image import (
-        peak_signal_noise_ratio,
-        structural_similarity_index_measure,
-    )
-
     rows = spread_rows(len(held_out), clips)
     if len(rows) < 2:
         raise ValueError(f"{len(rows)} held-out clips can be measured; two are needed at least")
@@ -54,17 +48,14 @@ def measure(
         made = make(first, held_out.sounds(chosen))
         other = make(first, held_out.sounds(others))
         for clip, own, wrong in zip(real, made, other, strict=True):
-            truth, still = _images(clip[1:]), _images(np.repeat(clip[:1], len(clip) - 1, 0))
-            image = _images(own[1:])
+            truth, still = clip[1:], np.repeat(clip[:1], len(clip) - 1, 0)
             lags = movement_correlation(clip, own)
             values.append(
                 {
-                    "psnr": peak_signal_noise_ratio(image, truth, data_range=255.0),
-                    "ssim": structural_similarity_index_measure(image, truth, data_range=255.0),
-                    "still_psnr": peak_signal_noise_ratio(still, truth, data_range=255.0),
-                    "still_ssim": structural_similarity_index_measure(
-                        still, truth, data_range=255.0
-                    ),
+                    "psnr": psnr(own[1:], truth),
+                    "ssim": ssim(own[1:], truth),
+                    "still_psnr": psnr(still, truth),
+                    "still_ssim": ssim(still, truth),
                     "movement": lags[MAX_LAG],
                     "in_sync": lags.any() and abs(int(lags.argmax()) - MAX_LAG) <= 1,
                     "movement_other_sound": movement_correlation(clip, wrong)[MAX_LAG],
@@ -99,6 +90,34 @@ def movement_correlation(real: np.ndarray, made: np.ndarray) -> np.ndarray:
     return correlations
 
 
-def _images(crops: np.ndarray) -> torch.Tensor:
-    """(T, 96, 96) uint8 as (T, 1, 96, 96) float."""
-    return torch.from_numpy(crops[:, None].astype(np.float32))
+def psnr(made: np.ndarray, true: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of grey crops (T, H, W) uint8, over all frames together.
+
+    Infinite for equal crops. The difference is taken in floating point: in uint8 it would wrap
+    around, as it does in some published evaluations. ValueError for unequal shapes.
+    """
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    made, true = _as_images(made, true)
+    return float(peak_signal_noise_ratio(made, true, data_range=255.0))
+
+
+def ssim(made: np.ndarray, true: np.ndarray) -> float:
+    """Structural similarity (Wang et al., TIP 2004) of grey crops (T, H, W) uint8, -1..1: the mean
+    over frames, each with a Gaussian window of 11 px and sigma 1.5."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    made, true = _as_images(made, true)
+    return float(structural_similarity_index_measure(made, true, data_range=255.0))
+
+
+def _as_images(made: np.ndarray, true: np.ndarray) -> tuple:
+    """Float tensors (T, 1, H, W)."""
+    import torch
+
+    if made.shape != true.shape or made.dtype != np.uint8 or true.dtype != np.uint8:
+        raise ValueError(
+            f"made crops are {made.dtype} {made.shape} and true ones {true.dtype} {true.shape}; "
+            "both must be uint8 (T, H, W) of the same clip"
+        )
+    return tuple(torch.from_numpy(x[:, None].astype(np.float32)) for x in (made, true))

@@ -18,11 +18,10 @@ import pandas as pd
 
 from visemix.clips.shards import CropSet, open_crops
 from visemix.faces.alignment import FIXED_EYE_TO_MOUTH
-from visemix.media import FPS, SAMPLE_RATE, MediaError, read_clip
+from visemix.media import FPS, SAMPLES_PER_FRAME, MediaError, read_clip
 from visemix.run.atomic import atomic_path, sha256_file
 from visemix.run.processes import ordered_map
 
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 SOUNDS, INDEX, REJECTS = "sounds.npy", "index.parquet", "rejects.parquet"
 # start and length in samples; sha256 of the media file
 INDEX_COLUMNS = {"clip_id": "str", "start": "int64", "length": "int64", "sha256": "str"}

@@ -15,7 +15,8 @@ from functools import cache
 import numpy as np
 from scipy.signal import get_window, lfilter
 
-SAMPLE_RATE, FPS = 16000, 25
+from visemix.media import FPS, SAMPLE_RATE
+
 PRE_EMPHASIS = 0.97
 FFT, HOP, N_MELS = 800, 200, 80  # samples, samples, bands
 LOWEST, HIGHEST = 55.0, 7600.0  # Hz

@@ -14,6 +14,7 @@ from visemix.clips.shards import CropSet, open_crops, read_rejects
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.evaluation.resolution import compare_rows, named_clips
 from visemix.evaluation.statistics import clustered_by, speakers_of
+from visemix.generators.measures import psnr, ssim
 from visemix.papers.cells import evaluation_folder
 from visemix.synthesis import measures
 
@@ -118,7 +119,7 @@ def reconstruction(pairs: Pairs) -> list[dict]:
     stills = [np.repeat(clip[:1], len(clip), axis=0) for clip in pairs.true]
     rows = []
     for key, name, unit, function in (
-        ("psnr", "PSNR", "dB", measures.psnr), ("ssim", "SSIM", "", measures.ssim),
+        ("psnr", "PSNR", "dB", psnr), ("ssim", "SSIM", "", ssim),
     ):  # fmt: skip
         values, references = (
             measures.mean_measure(

@@ -21,39 +21,6 @@ GROUPS = 50  # of the jackknife, at most
 MOUTH = slice(3, 5)  # of RetinaFace's five points: the corners of the mouth
 
 
-def psnr(made: np.ndarray, true: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of grey crops (T, H, W) uint8, over all frames together.
-
-    Infinite for equal crops. The difference is taken in floating point: in uint8 it would wrap
-    around, as it does in some published evaluations. ValueError for unequal shapes.
-    """
-    from torchmetrics.functional.image import peak_signal_noise_ratio
-
-    made, true = _as_images(made, true)
-    return float(peak_signal_noise_ratio(made, true, data_range=255.0))
-
-
-def ssim(made: np.ndarray, true: np.ndarray) -> float:
-    """Structural similarity (Wang et al., TIP 2004) of grey crops (T, H, W) uint8, -1..1: the mean
-    over frames, each with a Gaussian window of 11 px and sigma 1.5."""
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    made, true = _as_images(made, true)
-    return float(structural_similarity_index_measure(made, true, data_range=255.0))
-
-
-def _as_images(made: np.ndarray, true: np.ndarray) -> tuple:
-    """Float tensors (T, 1, H, W)."""
-    import torch
-
-    if made.shape != true.shape or made.dtype != np.uint8 or true.dtype != np.uint8:
-        raise ValueError(
-            f"made crops are {made.dtype} {made.shape} and true ones {true.dtype} {true.shape}; "
-            "both must be uint8 (T, H, W) of the same clip"
-        )
-    return tuple(torch.from_numpy(x[:, None].astype(np.float32)) for x in (made, true))
-
-
 def landmark_distance(made: np.ndarray, true: np.ndarray) -> float:
     """Mean Euclidean distance of corresponding landmarks (T, N, 2), in their unit."""
     if made.shape != true.shape or made.ndim != 3 or made.shape[2] != 2:

@@ -42,25 +42,40 @@ def write_weights(path: Path, weights: dict[str, torch.Tensor], facts: dict) -> 
         safetensors.torch.save_file(values, temporary, {"visemix": json.dumps(facts)})
 
 
+def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, torch.Tensor], dict]:
+    """The state dict and the facts that `write_weights` wrote; errors as `read_weights`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; train it first")
+    try:
+        with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
+            facts = json.loads(file.metadata()["visemix"])
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except (safetensors.SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no weights ({error}); delete and train it") from error
+
+
 def read_weights(
     path: Path, network_of: Callable[[dict], torch.nn.Module], device: str = "cpu"
 ) -> tuple[torch.nn.Module, dict]:
     """A trained network in evaluation mode, and the facts written with it.
 
     `network_of` makes the network from the facts. Raises FileNotFoundError if the file is missing,
-    ValueError for a file that holds no such network.
+    ValueError for a file that holds no such network, or is of an older form.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; train it first")
+    weights, facts = read_tensors(path, device)
     try:
-        with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
-            facts = json.loads(file.metadata()["visemix"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = network_of(facts)
         network.load_state_dict(weights)
-    except (safetensors.SafetensorError, KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{path} holds no such network ({error}); delete and train it") from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise unfit(path, error) from error
     return network.to(device).eval(), facts
+
+
+def unfit(path: Path, error: Exception) -> ValueError:
+    """The error on weights of another network."""
+    return ValueError(
+        f"{path} holds no such network, or is of an older form ({error}); delete and train it"
+    )
 
 
 def write_history(path: Path, history: list[dict]) -> None:

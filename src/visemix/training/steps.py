@@ -136,6 +136,13 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+def descend(optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """One step of an optimiser along the gradient of a loss."""
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
 def prepare_torch(threads: int, device: torch.device, deterministic: bool = True) -> None:
     """Threads and kernels that give the same bits each time."""
     torch.set_num_threads(threads)

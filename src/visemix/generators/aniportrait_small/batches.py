@@ -6,19 +6,22 @@ import numpy as np
 import torch
 
 from visemix.clips import sampler
-from visemix.generators.aniportrait_small.renderer import SAMPLES_PER_FRAME, Renderer
-from visemix.generators.aniportrait_small.settings import Training
-from visemix.generators.paired_clips import PairedClips
+from visemix.config import generators as sections
+from visemix.generators.aniportrait_small.renderer import Renderer
+from visemix.generators.paired_clips import PairedClips, spread_rows
+from visemix.media import SAMPLES_PER_FRAME
 
-SPREAD_CLIPS = 64  # of the training split, that tell how much frames change
+SPREAD_CLIPS = 64  # of the training split, from which it is measured how much frames change
 KEPT_MOVEMENTS = 50_000  # clips whose mesh movement is kept in memory, 1.5 kB each
 
 
 class Batches:
     """Reads batches of training clips as the network sees them."""
 
-    def __init__(self, data: PairedClips, renderer: Renderer, training: Training, seed: int):
-        self.data, self.renderer, self.training, self.seed = data, renderer, training, seed
+    def __init__(
+        self, data: PairedClips, renderer: Renderer, settings: sections.Aniportrait, seed: int
+    ):
+        self.data, self.renderer, self.settings, self.seed = data, renderer, settings, seed
         self._movement = lru_cache(KEPT_MOVEMENTS)(self._read_movement)
 
     def read(self, step: int) -> tuple[torch.Tensor, ...]:
@@ -29,17 +32,17 @@ class Batches:
         (B F,) evenly drawn from 0..1. A change is in units of the renderer's spread, and a hidden
         mesh is zeros.
         """
-        training, device = self.training, next(self.renderer.network.parameters()).device
-        position = sampler.position_of(step, len(self.data), training.batch_size)
-        rows = sampler.batch_entries(self.seed, position, len(self.data), training.batch_size)
+        settings, device = self.settings, next(self.renderer.network.parameters()).device
+        position = sampler.position_of(step, len(self.data), settings.batch_size)
+        rows = sampler.batch_entries(self.seed, position, len(self.data), settings.batch_size)
         crops, rng = self.data.crops(rows), np.random.default_rng([self.seed, step])
-        frames = min(training.frames, crops.shape[1] - 1)
+        frames = min(settings.frames, crops.shape[1] - 1)
         chosen = np.stack([rng.permutation(crops.shape[1])[: frames + 1] for _ in rows])
         which = np.arange(len(rows))[:, None], chosen
         pictures = squares(self.renderer, crops[which], device)  # (B, F + 1, 1, size, size)
         moved = np.stack([self._movement(row) for row in rows])[which][:, 1:]
         drawn = self.renderer.mesh.draw(moved.reshape(-1, moved.shape[-1]))
-        seen = rng.random((len(drawn), 1, 1, 1), np.float32) >= training.hidden_share
+        seen = rng.random((len(drawn), 1, 1, 1), np.float32) >= settings.hidden_share
         mesh = self.renderer.square(drawn, device) * torch.from_numpy(seen).to(device)
         reference = pictures[:, :1].expand(-1, frames, -1, -1, -1).flatten(0, 1)
         change = (pictures[:, 1:].flatten(0, 1) - reference) / self.renderer.spread
@@ -56,9 +59,8 @@ class Batches:
 
 def spread_of(data: PairedClips, renderer: Renderer) -> float:
     """Root mean square of how frames differ from the first one of their clip, 1e-3 at least."""
-    rows = np.unique(np.linspace(0, len(data) - 1, SPREAD_CLIPS).round().astype(int))
     powers = []
-    for row in rows:
+    for row in spread_rows(len(data), SPREAD_CLIPS):
         pictures = squares(renderer, data.crops([row]), "cpu")
         powers.append(float(((pictures[:, 1:] - pictures[:, :1]) ** 2).mean()))
     return max(float(np.mean(powers)) ** 0.5, 1e-3)

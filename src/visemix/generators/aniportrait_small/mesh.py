@@ -2,8 +2,8 @@
 
 AniPortrait (section 3.1) learns a mesh of 468 points and a head pose from wav2vec 2.0 features and
 draws their landmarks in colours (section 3.2). Points as dense as that are not known of the video
-here, whose detector finds five, and a mesh of them cannot be learned. So the sound is heard as
-visemes by the spoken codebook (generators.sound_to_visemes), these move the lips of the CC0 head
+here, whose detector finds five, and a mesh of them cannot be learned. So visemes are predicted from
+the sound by the spoken codebook (generators.sound_to_visemes), these move the lips of the CC0 head
 model (heads.articulation, with coarticulation), and the model is drawn with each lip in a colour of
 its own. Crops are aligned, so that the mean head fits all of them in one place; a head that turns
 is seen from the front here. Nothing of this stage is learned from the corpus.
@@ -21,8 +21,8 @@ from visemix.heads.fit import Fit, fit_five_points
 from visemix.heads.model import LOWER_LIP, UPPER_LIP, Head, load_head
 from visemix.heads.rasterizer import rasterize
 from visemix.heads.still import MOUTH_UNITS, Still, draw_still, prepare_still
+from visemix.media import FPS, SAMPLES_PER_FRAME
 
-FPS, SAMPLES_PER_FRAME = 25, 640
 STYLE = Style()  # the same for everybody; what a person adds to it is left to the second stage
 SKIN = 100  # grey level of the drawing where there is no lip
 

@@ -10,27 +10,25 @@ times gave 24.39, 24.33 and 24.19 dB on 30 held-out clips (the first frame repea
 variances of the mouth over time (means of 5 of them) of 74, 116 and 167, where real clips had 237.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 
+from visemix.config import generators as sections
 from visemix.faces.alignment import CROP_SIZE
 from visemix.generators.aniportrait_small.diffusion import sample
 from visemix.generators.aniportrait_small.mesh import MouthMesh
-from visemix.generators.aniportrait_small.unet import UNet, UNetConfig
+from visemix.generators.aniportrait_small.unet import UNet
 from visemix.generators.base import FRAMES_AT_ONCE
 from visemix.generators.sound_to_visemes import Codebook
-from visemix.run.atomic import atomic_path
+from visemix.media import SAMPLES_PER_FRAME
+from visemix.training import outputs
 
 WEIGHTS = "weights.safetensors"
-SAMPLES_PER_FRAME = 640
 SQUARE, LOWER = 0.8, 0.1  # its side, and how far it lies below the mouth, in distances eye to mouth
 FEATHER = 6  # crop px over which the edge of the square fades
 CODEBOOK = ("hidden", "output", "log_prior", "log_transition")
@@ -43,8 +41,6 @@ class Renderer:
     network: UNet
     mesh: MouthMesh
     spread: float  # of a change, in the unit of pictures: what the network sees has spread 1
-    sampling_steps: int
-    guidance: float  # by how much the change that the mesh makes is enlarged, 1: not
     alignment: str = "retinaface"  # of the crops that it learnt from, see faces.crops.crop_clip
 
     def make(
@@ -53,7 +49,7 @@ class Renderer:
         """Crops (B, T, 96, 96) uint8 from crops (B, 96, 96) uint8 and sounds (B, T * 640) int16.
 
         Each clip as if it were alone, from a seed for all or one each; FRAMES_AT_ONCE frames are
-        drawn together. The mesh's part in a change is enlarged `guidance` times.
+        drawn together. The mesh's part in a change is enlarged `guidance` times (see the settings).
         """
         frames, seeds = sounds.shape[1] // SAMPLES_PER_FRAME, np.broadcast_to(seeds, len(first))
         seen = [self._seen(*one, frames) for one in zip(first, sounds, seeds, strict=True)]
@@ -82,12 +78,13 @@ class Renderer:
     ) -> torch.Tensor:
         """How the squares of frames differ from their references (N, 1, size, size)."""
         network = self.network.eval()
+        settings = network.config
 
         def predict(noisy, times):
             blind = network(noisy, times, reference, torch.zeros_like(mesh))
-            return blind + self.guidance * (network(noisy, times, reference, mesh) - blind)
+            return blind + settings.guidance * (network(noisy, times, reference, mesh) - blind)
 
-        return sample(predict, noise, self.sampling_steps) * self.spread
+        return sample(predict, noise, settings.sampling_steps) * self.spread
 
     def square(self, pictures: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
         """The mouth's square (N, C, size, size) in [-1, 1] of pictures (N, 96, 96, C) uint8."""
@@ -120,36 +117,28 @@ def _resize(pictures: torch.Tensor, side: int) -> torch.Tensor:
 
 def write_weights(path: Path, renderer: Renderer) -> None:
     """Write network and codebook as safetensors, with what `load_weights` must know beside them."""
-    codebook = renderer.mesh.codebook
+    codebook, network = renderer.mesh.codebook, renderer.network
     facts = {
-        "network": asdict(renderer.network.config),
+        "settings": outputs.decisive(network.config.model_dump()),
         "visemes": codebook.visemes,
         "eye_to_mouth": renderer.mesh.eye_to_mouth,
         "alignment": renderer.alignment,
         "spread": renderer.spread,
-        "sampling_steps": renderer.sampling_steps,
-        "guidance": renderer.guidance,
     }
-    values = {f"network.{name}": v.cpu() for name, v in renderer.network.state_dict().items()}
+    values = {f"network.{name}": value for name, value in network.state_dict().items()}
     values |= {f"codebook.{n}": torch.from_numpy(getattr(codebook, n)) for n in CODEBOOK}
-    values = {name: value.contiguous() for name, value in values.items()}
-    with atomic_path(path) as temporary:
-        safetensors.torch.save_file(values, temporary, {"visemix": json.dumps(facts)})
+    outputs.write_weights(path, values, facts)
 
 
 def load_weights(folder: str | Path, device: str = "cpu") -> Renderer:
-    """The trained generator of a folder. Raises FileNotFoundError before its training."""
-    path = Path(folder) / WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; train aniportrait-small first")
-    with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-        facts = json.loads(file.metadata()["visemix"])
-        values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    codebook = {name: values.pop(f"codebook.{name}").numpy() for name in CODEBOOK}
+    """The trained generator of a folder; errors as training.outputs.read_weights."""
+    values, facts = outputs.read_tensors(path := Path(folder) / WEIGHTS)
+    try:
+        network = UNet(sections.Aniportrait.model_validate(facts["settings"]))
+        codebook = {name: values.pop(f"codebook.{name}").numpy() for name in CODEBOOK}
+        network.load_state_dict({n.removeprefix("network."): v for n, v in values.items()})
+    except (KeyError, RuntimeError) as error:
+        raise outputs.unfit(path, error) from error
     mesh = MouthMesh(Codebook(tuple(facts["visemes"]), **codebook), facts["eye_to_mouth"])
-    network = UNet(UNetConfig(**facts["network"]))
-    network.load_state_dict({name.removeprefix("network."): v for name, v in values.items()})
     network = network.to(device).eval().requires_grad_(False)
-    alignment = facts.get("alignment", "retinaface")  # older files do not say
-    drawn = facts["spread"], facts["sampling_steps"], facts["guidance"]
-    return Renderer(network, mesh, *drawn, alignment)
+    return Renderer(network, mesh, facts["spread"], facts["alignment"])

@@ -9,42 +9,16 @@ and sampler; measured, it takes 61 MB and three CPU-seconds to import, for two h
 """
 
 import math
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from visemix.config import generators as sections
+
 MESH_CHANNELS = 3
-GROUPS = 4  # of the normalisation
-
-
-@dataclass(frozen=True)
-class UNetConfig:
-    """Everything that fixes the network; the defaults are our choice of the full size.
-
-    Attributes:
-        size: side in pixels at which the square around the mouth is drawn.
-        patch: side of the pixels that share a place of the network's finest features.
-        channels: of the features, from fine to coarse; each list entry halves the side.
-        blocks: residual blocks of each side, on the way down and up.
-    """
-
-    size: int = 64
-    patch: int = 2
-    channels: tuple[int, ...] = (128, 256, 384)
-    blocks: int = 2
-
-    def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))
-        for name, value in asdict(self).items():
-            if min(value if isinstance(value, tuple) else (value,)) < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
-        if wrong := [c for c in self.channels if c % GROUPS]:
-            raise ValueError(f"channels holds {wrong[0]}; give multiples of {GROUPS}")
-        if self.size % (step := self.patch * 2 ** (len(self.channels) - 1)):
-            raise ValueError(f"size {self.size} must be a multiple of {step}, see patch, channels")
+GROUPS = 4  # of the normalisation; the config's channels are multiples of it
 
 
 class UNet(nn.Module):
@@ -55,7 +29,7 @@ class UNet(nn.Module):
     untrained, it repeats the reference.
     """
 
-    def __init__(self, config: UNetConfig):
+    def __init__(self, config: sections.Aniportrait):
         super().__init__()
         self.config = config
         finest, places = config.channels[0], config.patch**2

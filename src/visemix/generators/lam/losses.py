@@ -17,7 +17,7 @@ from visemix.clips.augmentation import centre_crop_unit
 CONFIGURATIONS = {"baseline": (0, 0), "V": (1, 0), "L": (0, 1), "VL": (1, 1)}
 
 MOUTH = slice(24, 72)  # rows and columns of the crop's middle half
-MOVEMENT_PX = 8  # side of the squares in it whose movement is told from the sound
+MOVEMENT_PX = 8  # side of the squares in it whose movement is predicted from sound
 MOVEMENTS = 36  # squares
 
 
@@ -26,7 +26,7 @@ def discriminator_loss(real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
     return F.softplus(-real).mean() + F.softplus(made).mean()
 
 
-def deception_loss(made: torch.Tensor) -> torch.Tensor:
+def adversarial_loss(made: torch.Tensor) -> torch.Tensor:
     """What the generator makes smaller: -log D instead of log (1 - D), for its gradient."""
     return F.softplus(-made).mean()
 
@@ -36,17 +36,17 @@ def reconstruction_loss(real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
     return F.l1_loss(made, real)
 
 
-def movement_loss(real: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
-    """How well the mouths' movement is told from the sound alone. Not in the paper.
+def movement_loss(real: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
+    """How well the mouths' movement is predicted from sound. Not in the paper.
 
-    The mean square of what `said` (B, T, 36) leaves of the middle of the clips (B, T, 96, 96),
+    The mean square of what `predicted` (B, T, 36) leaves of the middle of the clips (B, T, 96, 96),
     averaged over 8 x 8 px, less its mean over time, because what a speaker looks like does not
     count, and brought to unit variance.
     """
     middle = F.avg_pool2d(real[:, :, MOUTH, MOUTH], MOVEMENT_PX).flatten(2)
     movement = middle - middle.mean(1, True)
     movement = movement / movement.std().clamp(min=1e-6)  # nothing moves in a still
-    return F.mse_loss(said - said.mean(1, True), movement)
+    return F.mse_loss(predicted - predicted.mean(1, True), movement)
 
 
 class LipReaderLoss(nn.Module):

@@ -1,4 +1,4 @@
-"""LAM, the speech-driven lip animation network of SynthVSR; its critics: see discriminators.
+"""LAM, the speech-driven lip animation network of SynthVSR.
 
 Paper: Liu et al., "SynthVSR: scaling up visual speech recognition with synthetic supervision" (CVPR
 2023), section 3.2. A picture code z_i (2D convolutions on the first frame), a speech code z_s (1D
@@ -7,68 +7,33 @@ convolutions of the decoder, which starts from the penultimate features of the p
 
 The layers are in a supplement that we could not read. Our readings:
 
-* the sizes, all of them (`LamConfig`); the sound enters as a mel spectrogram, 16 columns a window;
+* the sizes, all of them (`config.generators.Lam`); the sound enters as a mel spectrogram, 16
+  columns a window;
 * modulated convolutions as in StyleGAN2 (Karras et al., arXiv 1912.04958, section 2.2), with its
   sum of grey images over the scales, without its noise: nothing is drawn at random;
 * that sum starts from the first frame, and the picture's features are added at every scale as in
   the earlier network of the same group (Vougioukas et al., arXiv 1906.06337). The output layers
   start at zero: untrained, the network repeats the first frame, the control that it has to beat.
 
-`LamConfig.warp` is our addition: the decoder then says for every pixel from where in the first
+`warp` is our addition: the decoder then says for every pixel from where in the first
 frame it comes as well, so that lips need not be drawn anew to be moved.
 
 Pictures are grey levels in [-1, 1], 96 x 96.
 """
 
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from visemix.config import generators as sections
+
 SIDE = 96
 COARSEST = 6  # px, side of the features that the decoder starts from
 SHIFT = 4  # px by which an output of 1 moves a pixel
 SLOPE = 0.2  # of leaky rectifiers
 GAIN = 2**0.5 / (1 + SLOPE**2) ** 0.5  # keeps the variance through them
-
-
-@dataclass(frozen=True)
-class LamConfig:
-    """Everything that fixes the networks; the defaults are our choice of the full size.
-
-    Attributes:
-        channels: of encoder and decoder at 6, 12, 24, 48 and 96 px. A shorter list ends at the
-            coarser side: what is drawn there is scaled up and added to the first frame.
-        image_code, speech_code, rotation_code: lengths of z_i, z_s and z_r.
-        speech_channels: of the first 1D convolution; doubled once.
-        speech_layers: of the GRU.
-        discriminator_channels: of the first layer of both discriminators; doubled by layer.
-        warp: whether the first frame's pixels are moved before the change is added to them.
-    """
-
-    channels: tuple[int, ...] = (512, 512, 256, 128, 64)
-    image_code: int = 256
-    speech_code: int = 256
-    rotation_code: int = 16
-    speech_channels: int = 128
-    speech_layers: int = 2
-    discriminator_channels: int = 64
-    warp: bool = False
-
-    def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))
-        if not 1 <= len(self.channels) <= 5:
-            raise ValueError(f"channels is {self.channels}; give one to five numbers")
-        for name, value in asdict(self).items():
-            if name != "warp" and min(value if isinstance(value, tuple) else (value,)) < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1")
-
-    @property
-    def codes(self) -> int:
-        """Length of z_i, z_s and z_r together."""
-        return self.image_code + self.speech_code + self.rotation_code
 
 
 class Lam(nn.Module):
@@ -79,7 +44,7 @@ class Lam(nn.Module):
     4.1). `drawn` are the positions of the frames that are wanted, of K instead of T.
     """
 
-    def __init__(self, config: LamConfig):
+    def __init__(self, config: sections.Lam):
         super().__init__()
         self.config = config
         self.image_encoder = ImageEncoder(config.channels, config.image_code)
@@ -87,7 +52,8 @@ class Lam(nn.Module):
             config.speech_channels, config.speech_code, config.speech_layers
         )
         self.rotation_encoder = nn.Linear(9, config.rotation_code)
-        self.decoder = Decoder(config.channels, config.codes, 3 if config.warp else 1)
+        codes = config.image_code + config.speech_code + config.rotation_code
+        self.decoder = Decoder(config.channels, codes, 3 if config.warp else 1)
 
     def forward(
         self,
@@ -141,7 +107,7 @@ def warp(pictures: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
     y = torch.arange(height, device=pictures.device)[:, None] + shifts[:, 1]
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     left, top = x.detach().long().clamp(max=width - 2), y.detach().long().clamp(max=height - 2)
-    right, down = x - left, y - top  # shares of the right and of the lower neighbour
+    right, down = x - left, y - top  # weights of the right and of the lower neighbour
     flat, corner = pictures.flatten(1), (top * width + left).flatten(1)
     a, b, c, d = (flat.gather(1, corner + step).view_as(x) for step in (0, 1, width, width + 1))
     return torch.lerp(torch.lerp(a, b, right), torch.lerp(c, d, right), down)
@@ -150,7 +116,7 @@ def warp(pictures: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
 class ImageEncoder(nn.Module):
     """E_i: (B, 1, 96, 96) -> z_i (B, code) and features, coarsest (6 px) first."""
 
-    def __init__(self, channels: tuple[int, ...], code: int):
+    def __init__(self, channels: list[int], code: int):
         super().__init__()
         finest_first = channels[::-1]
         stride = SIDE // (COARSEST << (len(channels) - 1))
@@ -199,7 +165,7 @@ class Decoder(nn.Module):
     output, which is added to the scaled-up sum of the coarser ones.
     """
 
-    def __init__(self, channels: tuple[int, ...], codes: int, outputs: int):
+    def __init__(self, channels: list[int], codes: int, outputs: int):
         super().__init__()
         before = (channels[0], *channels)
         self.first = nn.ModuleList(
@@ -262,7 +228,7 @@ def _scaled(x: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights of unit gain: `_active` brings the rectifier's share."""
+    """Weights of unit gain: `active` brings what the rectifier takes."""
     for part in module.modules():
         if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
             nn.init.normal_(part.weight, std=part.weight[0].numel() ** -0.5)

@@ -1,18 +1,17 @@
-"""The weights of a trained LAM in a file, and a LAM ready to animate pictures."""
+"""A LAM ready to animate pictures, and its weights in a file."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 
+from visemix.config import generators as sections
+from visemix.generators import trained
 from visemix.generators.base import FRAMES_AT_ONCE
-from visemix.generators.lam.model import Lam, LamConfig
+from visemix.generators.lam.model import Lam
 from visemix.generators.speech_windows import RANGE, mel_spectrogram, windows
-from visemix.run.atomic import atomic_path
+from visemix.media import SAMPLES_PER_FRAME
 
 WEIGHTS = "weights.safetensors"
 FRAMES_BEFORE = 2  # a window of 200 ms lies around its frame: two frames before, it, two after
@@ -55,7 +54,7 @@ def to_grey(crops: torch.Tensor) -> torch.Tensor:
 
 def speech(sounds: np.ndarray) -> np.ndarray:
     """Windows (B, T, 80, 16) float32, one around each frame, of sounds (B, T * 640)."""
-    frames = np.arange(sounds.shape[1] // 640)
+    frames = np.arange(sounds.shape[1] // SAMPLES_PER_FRAME)
     return np.stack([around(mel, frames) for mel in mel_spectrogram(sounds)])
 
 
@@ -64,26 +63,7 @@ def around(mel: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return windows(mel, frames - FRAMES_BEFORE) / np.float32(RANGE)
 
 
-def write_weights(
-    path: Path, network: Lam, eye_to_mouth: float, alignment: str = "retinaface"
-) -> None:
-    """Write the network as safetensors, with what `load_weights` must know beside it."""
-    facts = {"network": asdict(network.config), "eye_to_mouth": eye_to_mouth}
-    facts["alignment"] = alignment
-    values = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        safetensors.torch.save_file(values, temporary, {"visemix": json.dumps(facts)})
-
-
 def load_weights(folder: str | Path, device: str = "cpu") -> Animator:
-    """The trained LAM of a folder. Raises FileNotFoundError before its training."""
-    path = Path(folder) / WEIGHTS
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; train the generator lam first")
-    with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-        facts = json.loads(file.metadata()["visemix"])
-        values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    network = Lam(LamConfig(**facts["network"]))
-    network.load_state_dict(values)
-    alignment = facts.get("alignment", "retinaface")  # older files do not say
-    return Animator(network.to(device).eval(), facts["eye_to_mouth"], alignment)
+    """The trained LAM of a folder; errors as training.outputs.read_weights."""
+    network, facts = trained.read_weights(Path(folder) / WEIGHTS, Lam, sections.Lam, device)
+    return Animator(network, facts["eye_to_mouth"], facts["alignment"])

@@ -2,8 +2,8 @@
 
 Prajwal et al., "A lip sync expert is all you need for speech to lip generation in the wild" (ACM
 MM 2020), on grey 96x96 mouth crops instead of whole faces. Our reading: the lower half of the crop
-is hidden where the paper hides the lower half of the face (see Wav2LipConfig.hidden_from). With the
-setting `adversarial` it is Wav2Lip + GAN, trained against a quality discriminator as well.
+is hidden where the paper hides the lower half of the face (`hidden_from` in config.generators).
+With the setting `adversarial` it is Wav2Lip + GAN, trained against a quality discriminator as well.
 """
 
 from collections.abc import Sequence

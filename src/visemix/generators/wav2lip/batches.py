@@ -6,13 +6,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from visemix.config import generators as sections
 from visemix.generators.speech_windows import windows
-from visemix.generators.wav2lip.config import T, Wav2LipConfig
+
+T = 5  # frames in a window (200 ms of sound)
 
 # The published training code gives frame i the sound that starts one frame before it, the published
 # inference code the sound that starts with it: what was learnt then speaks 40 ms early. Here both
-# do as in training, which is what the published weights were fitted to, and which hears 40 ms
-# before the frame and 120 ms after it: lips move before they are heard.
+# do as in training, which is what the published weights were fitted to: 40 ms before the frame and
+# 120 ms after it, because lips move before their sound.
 LEAD = 1  # frames
 WINDOWS = 4  # of a clip, in a batch of the expert
 
@@ -35,7 +37,7 @@ class GeneratorBatch:
     mels: torch.Tensor  # (n, 1, 80, 16), of the window, for the expert
 
 
-def expert_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> ExpertBatch:
+def expert_batch(data, spectra, rows, rng, config: sections.Wav2Lip, device) -> ExpertBatch:
     """Four random windows (or as many as there are) of each clip in `rows`."""
     crops = data.crops(rows)
     possible = crops.shape[1] - T + 1
@@ -49,7 +51,7 @@ def expert_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> Exp
     )
 
 
-def generator_batch(data, spectra, rows, rng, config: Wav2LipConfig, device) -> GeneratorBatch:
+def generator_batch(data, spectra, rows, rng, config: sections.Wav2Lip, device) -> GeneratorBatch:
     """A random window of each clip in `rows`, and another window of the clip as reference."""
     crops = data.crops(rows)
     here, there = two_starts(rng, len(rows), crops.shape[1])
@@ -77,14 +79,14 @@ def two_starts(rng: np.random.Generator, n: int, frames: int) -> tuple[np.ndarra
     return here, (here + rng.integers(1, frames - T + 1, size=n)) % (frames - T + 1)
 
 
-def masked(pictures: torch.Tensor, config: Wav2LipConfig) -> torch.Tensor:
+def masked(pictures: torch.Tensor, config: sections.Wav2Lip) -> torch.Tensor:
     """Pictures (..., S, S) with 0 from the first hidden row on."""
     pictures = pictures.clone()
     pictures[..., config.first_hidden :, :] = 0
     return pictures
 
 
-def to_pictures(crops: np.ndarray, config: Wav2LipConfig, device) -> torch.Tensor:
+def to_pictures(crops: np.ndarray, config: sections.Wav2Lip, device) -> torch.Tensor:
     """Crops (..., 96, 96) uint8 to pictures (..., S, S) in [0, 1], averaged over px if smaller."""
     pictures = torch.from_numpy(np.ascontiguousarray(crops)).to(device).float() / 255
     factor = crops.shape[-1] // config.size
@@ -93,7 +95,7 @@ def to_pictures(crops: np.ndarray, config: Wav2LipConfig, device) -> torch.Tenso
     return F.avg_pool2d(pictures.flatten(0, -3), factor).unflatten(0, crops.shape[:-2])
 
 
-def to_crops(drawn: torch.Tensor, still: np.ndarray, config: Wav2LipConfig) -> np.ndarray:
+def to_crops(drawn: torch.Tensor, still: np.ndarray, config: sections.Wav2Lip) -> np.ndarray:
     """Pictures (n, S, S) in [0, 1], drawn from a still (96, 96) uint8, to crops (n, 96, 96) uint8.
 
     Pictures of 96 px are the crops. Of smaller ones the difference to the still, scaled up, is

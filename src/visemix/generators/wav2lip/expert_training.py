@@ -1,18 +1,17 @@
-"""Train the expert that the generator has to please, and say what it is worth."""
+"""Train the sync expert of Wav2Lip, and measure how well it finds shifts of the sound."""
 
 import json
-import time
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from visemix.generators.paired_clips import spread_rows
+from visemix.config import generators as sections
+from visemix.generators import trained
+from visemix.generators.paired_clips import PairedClips, read_ahead, spread_rows
 from visemix.generators.speech_windows import spectra_of
-from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import WINDOWS, ExpertBatch, expert_batch, rows_of
-from visemix.generators.wav2lip.config import T, Wav2LipConfig
+from visemix.generators.wav2lip.batches import WINDOWS, ExpertBatch, T, expert_batch, rows_of
 from visemix.generators.wav2lip.syncnet import (
     MIN_WINDOWS,
     WEIGHTS,
@@ -20,88 +19,96 @@ from visemix.generators.wav2lip.syncnet import (
     expert_loss,
     sync_confidence,
 )
-from visemix.media import FPS, SAMPLE_RATE
-from visemix.run.atomic import sha256_file, write_json
-from visemix.training import checkpoints
+from visemix.media import SAMPLES_PER_FRAME
+from visemix.run.provenance import code_digest
+from visemix.training.outputs import Clock, circumstances
+from visemix.training.steps import cosine_rate, descend, prepare_torch, run_steps, set_rate
 
-HISTORY, SUMMARY = "expert.csv", "expert.json"
+FILES = (WEIGHTS, "expert.csv", "expert.json")
 SHIFTS = 3  # frames by which a sound is moved, at most, to see whether that is found
 SHIFTED_CLIPS = 200  # at most; evenly spread over the held-out clips
 _TRAINING, _VALIDATION, _SHIFTS = 1, 2, 5  # streams of random numbers
 
 
 def train_syncnet(
-    data, held_out, settings: dict, folder: str | Path, seed: int, device: str = "cpu"
+    data: PairedClips,
+    held_out: PairedClips,
+    settings: dict,
+    folder: str | Path,
+    seed: int,
+    device: str = "cpu",
 ) -> dict:
     """Train the expert on PairedClips; write expert.safetensors, .csv and last .json to `folder`.
 
     The weights of the lowest loss on held_out are kept. An expert of the same data, settings, seed
-    and code that is there already is kept too. settings: fields of Wav2LipConfig. Raises as
-    `resumable.run_steps`, and ValueError for clips of fewer than 21 frames. Returns what
-    expert.json holds: identity, settings, digests, seconds, loss and accuracy on held_out at the
-    best step (see `validate_expert`), and what its offsets are worth there (see `find_shifts`).
+    and code that is there already is kept too. settings: values of config.generators.Wav2Lip, and
+    `threads`. Raises as training.steps.run_steps, and ValueError for clips of fewer than 21 frames.
+    Returns the content of expert.json; among it loss and accuracy on held_out at the best step (see
+    `validate_expert`), and how many shifts are found there (see `find_shifts`).
     """
-    began, folder, device = time.monotonic(), Path(folder), torch.device(device)
-    config = Wav2LipConfig(**settings)
-    resumable.prepare_torch(config, device)
-    digests = {"training": data.digests, "held_out": held_out.digests}
-    identity = resumable.identity_of("expert", config, seed, device, digests)
-    if (folder / SUMMARY).is_file():
-        found = json.loads((folder / SUMMARY).read_text())
-        if found["identity"] == identity:
+    clock, folder, device = Clock(), Path(folder), torch.device(device)
+    settings, threads = trained.checked(sections.Wav2Lip, settings)
+    prepare_torch(threads, device)
+    code = code_digest(__name__)
+    identified = trained.identify(
+        "sync-expert", settings, threads, seed, device, data, held_out, code=code
+    )
+    if (summary := folder / FILES[2]).is_file():
+        found = json.loads(summary.read_text())
+        if found["identity"] == identified["identity"]:
             return found
     least = 2 * SHIFTS + MIN_WINDOWS + T
     if (frames := held_out.crops([0]).shape[1]) < least:
         raise ValueError(f"the held-out clips have {frames} frames; give at least {least}")
     spectra, held_out_spectra = spectra_of(data), spectra_of(held_out)
     torch.manual_seed(seed)
-    model = SyncNet(config).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.expert_learning_rate)
+    model = SyncNet(settings).to(device)
+    optimiser = torch.optim.Adam(model.parameters(), lr=settings.expert_learning_rate)
 
     def read(number: int) -> ExpertBatch:
-        clips = max(1, config.expert_batch_size // WINDOWS)
+        clips = max(1, settings.expert_batch_size // WINDOWS)
         rows, rng = rows_of(seed, number, _TRAINING, len(data), clips)
-        return expert_batch(data, spectra, rows, rng, config, device)
+        return expert_batch(data, spectra, rows, rng, settings, device)
 
-    def step(batch: ExpertBatch, notes: dict) -> dict[str, torch.Tensor]:
+    def step(number: int, batch: ExpertBatch, notes: dict) -> dict[str, torch.Tensor]:
+        if settings.cosine:
+            rate = cosine_rate(settings.expert_learning_rate, number, settings.expert_steps)
+            set_rate(optimiser, rate)
         model.train()
         loss = expert_loss(model.compare(batch))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        descend(optimiser, loss)
         return {"loss": loss}
 
-    def validate(number: int, notes: dict) -> dict[str, float]:
+    def validate(done: int, notes: dict) -> dict[str, float]:
         row = validate_expert(model, held_out, held_out_spectra, seed, device)
         if "best" not in notes or row["validation_loss"] < notes["best"]["validation_loss"]:
             weights = {name: value.clone() for name, value in model.state_dict().items()}
-            notes["best"] = {"step": number, **row, "model": weights}
+            notes["best"] = {"step": done, **row, "model": weights}
         return row
 
     resume = folder / "expert.resume"
-    parts = {"model": model, "optimiser": optimiser}
-    state = resumable.run_steps(
-        parts, read, step, validate, config.expert_steps, resume, identity, config, device
+    state = run_steps(
+        {"model": model, "optimiser": optimiser},
+        step,
+        validate,
+        steps=settings.expert_steps,
+        validate_every=settings.validate_every,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        folder=resume,
+        identity=identified["identity"],
+        device=device,
+        batches=partial(read_ahead, read),
     )
     best = state["notes"]["best"]
     model.load_state_dict(best.pop("model"))
-    resumable.write_weights(folder / WEIGHTS, model, config, identity)
-    resumable.write_history(folder / HISTORY, state["history"])
-    summary = {
-        "version": 2,
-        "identity": identity,
-        "seed": seed,
-        "settings": asdict(config),
-        "digests": {**digests, "weights": sha256_file(folder / WEIGHTS)},
+    trained.write_weights(folder / WEIGHTS, model)
+    results = {
         "best": best,
         "shifts": find_shifts(model.eval(), held_out, seed),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "resumed_at_step": state["resumed_at_step"],
-        "seconds": round(time.monotonic() - began, 3),
     }
-    write_json(folder / SUMMARY, summary)
-    checkpoints.remove_checkpoint(resume)
-    return summary
+    where = circumstances(device, threads, state, clock)
+    return trained.finish(folder, resume, identified, results, state, where, FILES)
 
 
 @torch.inference_mode()
@@ -146,7 +153,7 @@ def find_shifts(model: SyncNet, held_out, seed: int) -> dict[str, int]:
         crops = held_out.crops([row])[0, SHIFTS:-SHIFTS]
         sounds = {"found": row, "found_in_others": rows[(i + len(rows) // 2) % len(rows)]}
         for name, source in sounds.items():
-            first = (SHIFTS - move) * SAMPLE_RATE // FPS
-            sound = held_out.sounds([source])[0, first : first + len(crops) * SAMPLE_RATE // FPS]
+            first = (SHIFTS - move) * SAMPLES_PER_FRAME
+            sound = held_out.sounds([source])[0, first : first + len(crops) * SAMPLES_PER_FRAME]
             totals[name] += abs(sync_confidence(model, crops, sound)[0] - move) <= 1
     return {name: int(total) for name, total in totals.items()} | {"n": len(rows)}

@@ -1,10 +1,10 @@
-"""The layers that the generator and its expert share."""
+"""The layers of the generator and of its expert."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from visemix.generators.wav2lip.config import Wav2LipConfig
+from visemix.config import generators as sections
 
 
 class ConvBlock(nn.Module):
@@ -48,6 +48,6 @@ def audio_encoder(width: int, out: int, last: int) -> nn.Sequential:
     )  # fmt: skip
 
 
-def expert_audio_encoder(config: Wav2LipConfig) -> nn.Sequential:
+def expert_audio_encoder(config: sections.Wav2Lip) -> nn.Sequential:
     """Mel windows (B, 1, 80, 16) to codes (B, 16 * expert_width, 1, 1)."""
     return audio_encoder(config.expert_width, 16 * config.expert_width, last=2)

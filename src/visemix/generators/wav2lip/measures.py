@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from visemix.generators.base import FRAMES_AT_ONCE, mouth_motion
-from visemix.generators.measures import MAX_LAG, movement_correlation
+from visemix.generators.measures import MAX_LAG, movement_correlation, psnr, ssim
 from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import mel_spectrogram, windows
 from visemix.generators.wav2lip.batches import frame_starts, masked, to_crops, to_pictures
@@ -53,7 +53,7 @@ def measure(generator: Generator, expert: SyncNet, held_out) -> dict[str, float]
     The clip's first frame speaks its sound. psnr (dB) and ssim are means over clips of what
     torchmetrics says of the lower half of all frames but the first; still_psnr and still_ssim are
     those of the first frame itself, repeated: a generator below them had better not move.
-    sync_confidence and in_sync (share of clips whose offset is at most one frame) are by the
+    sync_confidence and in_sync (proportion of clips whose offset is at most one frame) are by the
     expert, which also stands in the generator's loss, motion is the mouth's variance over time (see
     checks.mouth_motion); those of the true clips have the prefix real_. movement is the correlation
     of the mouth's movement with that of the true clip (see movement_correlation),
@@ -90,14 +90,5 @@ def _measure_clip(
 
 def likeness(made: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """PSNR (dB) and SSIM of the lower half of crops (T, 96, 96) uint8."""
-    from torchmetrics.functional.image import (
-        peak_signal_noise_ratio,
-        structural_similarity_index_measure,
-    )
-
     lower = np.s_[:, made.shape[1] // 2 :]
-    x, y = (torch.from_numpy(a[lower].astype(np.float32))[:, None] for a in (made, true))
-    return {
-        "psnr": float(peak_signal_noise_ratio(x, y, data_range=255.0)),
-        "ssim": float(structural_similarity_index_measure(x, y, data_range=255.0)),
-    }
+    return {"psnr": psnr(made[lower], true[lower]), "ssim": ssim(made[lower], true[lower])}

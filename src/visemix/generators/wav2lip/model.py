@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from visemix.generators.wav2lip.config import Wav2LipConfig
+from visemix.config import generators as sections
 from visemix.generators.wav2lip.layers import (
     ConvBlock,
     audio_encoder,
@@ -23,14 +23,14 @@ ENCODER_RESIDUALS = (0, 2, 3, 2, 2, 1)  # by level, from the largest picture on
 
 
 class Generator(nn.Module):
-    """Mel windows, masked crops and reference crops to crops whose lips say what is heard.
+    """Mel windows, masked crops and reference crops to crops whose lips fit the sound.
 
     A U-Net: the picture is halved down to 3 x 3 and 1 x 1, and each level of the decoder, which
     starts from the sound's code, gets the encoder's map of the same size. `size` 96 and `width` 16
     are the published ones; smaller pictures leave out the deepest halvings.
     """
 
-    def __init__(self, config: Wav2LipConfig):
+    def __init__(self, config: sections.Wav2Lip):
         super().__init__()
         self.config = config
         levels = (config.size // 3).bit_length()  # 96 -> 6: sides 96, 48, 24, 12, 6, 3
@@ -93,15 +93,15 @@ class Generator(nn.Module):
         return torch.sigmoid(x)
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """The quality discriminator: bands (n, 1, S/2, S) of single frames to logits (n,), real > 0.
 
-    Without normalisation, LeakyReLU 0.01. `critic_width` 32 and `size` 96 are the published ones.
+    Without normalisation, LeakyReLU 0.01. Published: `discriminator_width` 32, `size` 96.
     """
 
-    def __init__(self, config: Wav2LipConfig):
+    def __init__(self, config: sections.Wav2Lip):
         super().__init__()
-        channels = [config.critic_width << level for level in range(5)]
+        channels = [config.discriminator_width << level for level in range(5)]
         layers: list[nn.Module] = [nn.Conv2d(1, channels[0], 7, 1, 3)]
         halvings = (config.size // 6).bit_length() - 1  # of the height, down to 3
         inside = channels[0]

@@ -1,4 +1,4 @@
-"""The expert that hears whether lips and sound belong together, and the measure made of it.
+"""The expert that decides whether lips and sound belong together, and the measure made of it.
 
 Wav2Lip's expert (Prajwal et al., ACM MM 2020, section 3.2) is a SyncNet (Chung & Zisserman, "Out
 of time", ACCV-W 2016) with residual layers, trained with a binary cross-entropy on the cosine of
@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from visemix.config import generators as sections
+from visemix.generators import trained
 from visemix.generators.speech_windows import mel_spectrogram, windows
-from visemix.generators.wav2lip import resumable
-from visemix.generators.wav2lip.batches import ExpertBatch, to_pictures
-from visemix.generators.wav2lip.config import T, Wav2LipConfig
+from visemix.generators.wav2lip.batches import ExpertBatch, T, to_pictures
 from visemix.generators.wav2lip.layers import ConvBlock, expert_audio_encoder, residuals
 
 WEIGHTS = "expert.safetensors"
@@ -31,7 +31,7 @@ class SyncNet(nn.Module):
     smaller pictures leave out the deepest halvings.
     """
 
-    def __init__(self, config: Wav2LipConfig):
+    def __init__(self, config: sections.Wav2Lip):
         super().__init__()
         self.config = config
         width, out = config.expert_width, 16 * config.expert_width
@@ -51,19 +51,19 @@ class SyncNet(nn.Module):
 
     def forward(self, mels: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """mels (n, 1, 80, 16), faces (n, 5, S/2, S) in [0, 1] -> cosines (n,) in [0, 1]."""
-        return (self.hear(mels) * self.see(faces)).sum(1)
+        return (self.encode_sound(mels) * self.encode_faces(faces)).sum(1)
 
     def compare(self, batch: ExpertBatch) -> torch.Tensor:
         """Cosines (n, m, m) of all windows of frames with all windows of sound of the same clip."""
-        seen = self.see(batch.faces.flatten(0, 1)).unflatten(0, batch.faces.shape[:2])
-        heard = self.hear(batch.mels.flatten(0, 1)).unflatten(0, batch.mels.shape[:2])
-        return seen @ heard.transpose(1, 2)
+        faces = self.encode_faces(batch.faces.flatten(0, 1)).unflatten(0, batch.faces.shape[:2])
+        sounds = self.encode_sound(batch.mels.flatten(0, 1)).unflatten(0, batch.mels.shape[:2])
+        return faces @ sounds.transpose(1, 2)
 
-    def hear(self, mels: torch.Tensor) -> torch.Tensor:
+    def encode_sound(self, mels: torch.Tensor) -> torch.Tensor:
         """Unit codes (n, 16 * expert_width) of mel windows; none is negative."""
         return F.normalize(self.audio_encoder(mels).flatten(1))
 
-    def see(self, faces: torch.Tensor) -> torch.Tensor:
+    def encode_faces(self, faces: torch.Tensor) -> torch.Tensor:
         """Unit codes (n, 16 * expert_width) of five frames each; none is negative."""
         if self.config.expert_subtract_mean_frame:
             faces = faces - faces.mean(1, keepdim=True)
@@ -74,7 +74,7 @@ def expert_loss(cosines: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of cosines (n, m, m) of m windows of frames with m of sound of each of n clips.
 
     As published, a window's own sound stands against others of the same clip, both with half of the
-    weight. There one other is drawn, here all m - 1 share its weight: more is learnt from a clip.
+    weight. There one other is drawn, here all m - 1 divide its weight: more is learnt from a clip.
     """
     own, other = _own_and_other(cosines)
     return (sync_loss(own, torch.ones_like(own)) + sync_loss(other, torch.zeros_like(other))) / 2
@@ -96,8 +96,9 @@ def sync_loss(cosines: torch.Tensor, in_sync: torch.Tensor) -> torch.Tensor:
 
 
 def load_syncnet(folder: str | Path, device: str = "cpu") -> SyncNet:
-    """The trained expert in evaluation mode. Raises FileNotFoundError before it was trained."""
-    return resumable.read_weights(Path(folder) / WEIGHTS, SyncNet, device)[0]
+    """The trained expert, frozen; errors as training.outputs.read_weights."""
+    model, _ = trained.read_weights(Path(folder) / WEIGHTS, SyncNet, sections.Wav2Lip, device)
+    return model.requires_grad_(False)
 
 
 def sync_confidence(model: SyncNet, crops: np.ndarray, sound: np.ndarray) -> tuple[int, float]:
@@ -136,7 +137,7 @@ def sync_distances(
     pictures = to_pictures(crops, model.config, device)[:, model.config.band]
     faces = pictures.unfold(0, T, 1).permute(0, 3, 1, 2)  # (count, 5, S/2, S)
     mels = torch.from_numpy(windows(mel_spectrogram(sound), np.arange(count)))[:, None].to(device)
-    cosines = (model.see(faces) @ model.hear(mels).T).double().cpu().numpy()
+    cosines = (model.encode_faces(faces) @ model.encode_sound(mels).T).double().cpu().numpy()
     between = np.sqrt((2 - 2 * cosines).clip(0))  # [picture, sound]
     reach = min(MAX_OFFSET, count - MIN_WINDOWS)
     offsets = np.arange(-reach, reach + 1)
