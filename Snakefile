@@ -17,7 +17,7 @@ from visemix.papers import beta_axis, cells
 from visemix.papers.claims import CLAIMS, claims_inputs
 from visemix.papers.mixture_runs import RUN
 from visemix.papers.reproduction import departures
-from visemix.report.shown import shown_digest
+from visemix.tables.shown import shown_digest
 from visemix.run.provenance import code_digest
 from visemix.tables.made_from import record_digest
 

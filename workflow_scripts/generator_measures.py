@@ -15,9 +15,9 @@ if __name__ == "__main__":
     from visemix.evaluation.measure_generator import measure_generator, read_evaluations
     from visemix.generators.paired_clips import open_paired
     from visemix.generators.wav2lip.syncnet import load_syncnet, sync_confidence
-    from visemix.report.figures import write_png
-    from visemix.report.generators import sheet
     from visemix.run.atomic import write_json
+    from visemix.tables.figures import write_png
+    from visemix.tables.generator_sheet import sheet
 
     generator, device = snakemake.wildcards.generator, device_name()
     corpus, threads = snakemake.params.corpus, snakemake.threads

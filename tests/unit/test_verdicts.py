@@ -4,8 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from visemix.report.shown import shown_digest
 from visemix.report.verdicts import comparison_verdicts, read_audits
+from visemix.tables.shown import shown_digest
 
 
 def write_audit(cell, folder="audits", **content):

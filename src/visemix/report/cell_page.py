@@ -1,6 +1,5 @@
 """The page of one cell: its value, where it comes from, and what the recogniser answered."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from visemix.report.explorer import explore, read_viseme_sequences, word_matrix_
 from visemix.report.provenance_graph import graph_svg
 from visemix.report.site import HOME, Site, add_file, add_picture, write_page
 from visemix.tables import lineage
-from visemix.tables.results import read_predictions
+from visemix.tables.results import Results
 
 
 def cell_address(cell_id: str) -> str:
@@ -27,16 +26,17 @@ def table_address(paper: str, table: str) -> str:
     return f"tables/{paper}-{table}.html"
 
 
-def write_cell_pages(site: Site, paper: str, parameters: dict, audits: dict[str, dict]) -> None:
+def write_cell_pages(site: Site, paper: str, results: Results, audits: dict[str, dict]) -> None:
     """Write the page of every cell of a paper's tables.
 
     Rows are read from tables/<paper>/<table>.csv; audits: of report.verdicts.read_audits.
     """
+    parameters = results.parameters
     visemes = read_viseme_sequences(parameters["visemes"]["map"])
 
     @lru_cache
     def explored(run: str, test_set: str) -> dict:  # cells share runs
-        predictions = read_predictions(run, test_set, parameters)
+        predictions = results.predictions(run, test_set)
         picture = word_matrix_picture(predictions)
         name = f"confusion-{run}-{test_set}"
         return {
@@ -51,7 +51,7 @@ def write_cell_pages(site: Site, paper: str, parameters: dict, audits: dict[str,
         for at, cell in enumerate(cells):
             row, measured = rows.loc[cell.id].to_dict(), {}
             if row["n"]:
-                measured = _measured(site, cell, source, parameters)
+                measured = _measured(site, cell, source, results)
                 measured |= explored(cell.run, cell.test_set)
             facts = {"audit": _audit(site, audits.get(cell.id)), "measured": measured}
             _write(site, paper, table, cell, row, neighbours=_neighbours(cells, at), **facts)
@@ -86,40 +86,40 @@ def _neighbours(cells: list[Cell], at: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def _measured(site: Site, cell: Cell, table: Path, parameters: dict) -> dict:
+def _measured(site: Site, cell: Cell, table: Path, results: Results) -> dict:
     """What the page of a cell shows only where the cell was measured here."""
-    seeds, run = parameters["seeds"], cell.run
-    steps = lineage.steps_of(cell, parameters, seeds[:1])
-    digests = lineage.digest_rows(cell, lineage.artifacts(steps), parameters)
+    seeds, run = results.parameters["seeds"], cell.run
+    steps = lineage.steps_of(cell, results, seeds[:1])
+    digests = lineage.digest_rows(cell, lineage.artifacts(steps), results)
     found = {row["file"]: row["found"] for row in digests}
-    record = lineage.read_training(run, seeds[0])
+    record = results.training(run)
     description = f"From the corpus to the value of {cell.id}: the digests are in the table below"
     return {
         "graph": graph_svg(steps, found, description),
         "steps": steps,
         "digests": digests,
-        "trainings": training_rows(run, parameters),
-        "settings": resolve_run(run, parameters),
+        "trainings": training_rows(run, results),
+        "settings": resolve_run(run, results.parameters),
         "model": flatten(record["model"]),
         "training": flatten(record["training"]),
         "environment": flatten(record["environment"]),
         "code": record["digests"]["code"],
-        "curve": _curve(site, run, seeds, 1 / len(record["words"])),
+        "curve": _curve(site, run, results, 1 / len(record["words"])),
         "table_file": add_file(site, table),
         "predictions_file": steps[-1].reads[0],
     }
 
 
-def training_rows(run: str, parameters: dict) -> list[dict]:
+def training_rows(run: str, results: Results) -> list[dict]:
     """A row a training of a run: seed, record (training.json), validation.
 
     validation: accuracy of the selected model with its 95% Wilson interval, per cent, and n.
     """
-    manifest = Path(f"data/crops/{parameters['corpus']['name']}-val/manifest.json")
-    n = json.loads(manifest.read_text())["clips"]
+    corpus = results.parameters["corpus"]["name"]
+    n = results.json(Path(f"data/crops/{corpus}-val/manifest.json"))["clips"]
     rows = []
-    for seed in parameters["seeds"]:
-        record = lineage.read_training(run, seed)
+    for seed in results.parameters["seeds"]:
+        record = results.training(run, seed)
         accuracy = record["best"]["accuracy"]
         low, high = wilson_interval(round(accuracy * n), n)
         validation = {"accuracy": 100 * accuracy, "low": 100 * low, "high": 100 * high, "n": n}
@@ -127,10 +127,9 @@ def training_rows(run: str, parameters: dict) -> list[dict]:
     return rows
 
 
-def _curve(site: Site, run: str, seeds: list[int], chance: float) -> str:
+def _curve(site: Site, run: str, results: Results, chance: float) -> str:
     address = f"pictures/training-{run}.png"
     if not (site.folder / address).is_file():  # cells share runs
-        frames = [pd.read_csv(f"runs/{run}/seed-{seed}/history.csv") for seed in seeds]
-        picture = figures.training_curves({run: frames}, chance)
+        picture = figures.training_curves({run: results.histories(run)}, chance)
         address = add_picture(site, f"training-{run}", picture)
     return address

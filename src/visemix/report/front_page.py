@@ -9,14 +9,9 @@ from visemix.evaluation.statistics import accuracy_interval, speakers_of
 from visemix.papers.cells import read_paper
 from visemix.report.cell_page import cell_address
 from visemix.report.site import Site, write_page
-from visemix.report.table_text import kind
 from visemix.report.verdicts import comparison_verdicts, counted
-from visemix.tables.results import (
-    read_predictions,
-    summarise,
-    table_comparisons,
-    table_predictions,
-)
+from visemix.tables.paper_table import kind
+from visemix.tables.results import Results, summarise
 
 STATUS = {"literature": "quoted from the literature", "not yet run": "not yet run"}
 
@@ -24,7 +19,7 @@ STATUS = {"literature": "quoted from the literature", "not yet run": "not yet ru
 def write_front_page(
     site: Site, papers: list[dict], audits: dict[str, dict], claims: list[dict], **facts
 ) -> None:
-    """Write index.html. papers: as of pages.read_results; facts: which other pages there are."""
+    """Write index.html. papers: as of pages.paper_facts; facts: which other pages there are."""
     tables = [table for paper in papers for table in paper["tables"]]
     rows = [row for table in tables for row in table["rows"]]
     ids = {row["cell_id"] for row in rows}
@@ -55,15 +50,15 @@ def write_front_page(
     )
 
 
-def answers(name: str, parameters: dict) -> list[dict]:
+def answers(name: str, results: Results) -> list[dict]:
     """The questions that a paper's runs were made for, answered with n, interval and p.
 
     Entries have question and either summary (of tables.results.summarise) and chance, in per cent,
     or comparison (of tables.results.compared, as the table on the same test set has it).
     """
     paper = read_paper(name)
-    full = read_predictions(paper["full_model"], "test", parameters)
-    shuffled = read_predictions(paper["full_model"], "test-shuffled", parameters)
+    full = results.predictions(paper["full_model"], "test")
+    shuffled = results.predictions(paper["full_model"], "test-shuffled")
     chance = 100 / full[0].label.nunique()
     found = [
         {"question": "Does the full model read lips (chance below its interval)?"}
@@ -72,9 +67,7 @@ def answers(name: str, parameters: dict) -> list[dict]:
         | {"summary": _summary(shuffled), "chance": chance},
     ]
     for asked in paper["questions"]:
-        table = asked["table"]
-        rows = table_predictions(name, table, parameters)
-        comparison = table_comparisons(name, table, rows)[asked["without"], asked["with"]]
+        comparison = results.comparisons(name, asked["table"])[asked["without"], asked["with"]]
         found.append({"question": asked["question"], "comparison": comparison})
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from visemix.evaluation.statistics import VERDICTS
-from visemix.report.shown import audit_files
+from visemix.tables.shown import audit_files
 
 CLAIMS = Path("tables/claims.csv")
 AUDIT_VERDICTS = ("bitwise equal", "equal within tolerance", "differs", "cannot be checked")
