@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.unit.made_up_evaluations import CLIPS, write_evaluations
 
@@ -19,6 +20,7 @@ from visemix.tables.paper_table import (
     COLUMNS,
     build_table,
     controls,
+    resolution,
     to_markdown,
     trainings_note,
 )
@@ -203,3 +205,19 @@ def test_one_seed_tells_nothing_about_how_many_are_needed(folder, monkeypatch):
     assert (table.least_seeds == "").all()
     assert all(math.isnan(sd) for sd in table.training_sd)
     assert table.words.str.contains("not known from one seed a row").all()
+
+
+def test_each_evaluation_is_read_once_for_all_that_is_made_of_it(folder, monkeypatch):
+    """A report read the predictions of the full model a dozen times."""
+    monkeypatch.chdir(folder)
+    read = []
+    read_parquet = pd.read_parquet
+    monkeypatch.setattr(pd, "read_parquet", lambda path: read.append(path) or read_parquet(path))
+    results = Results(PARAMETERS)
+    for table in ("table1", "table2", "table3"):
+        build_table("lipgen", table, results)
+        controls("lipgen", table, results)
+        resolution("lipgen", table, results)
+    answers("lipgen", results)
+    power_table("lipgen", results)
+    assert len(read) == len(set(read)) > 2 * len(RUNS)

@@ -37,17 +37,8 @@ def write_front_page(
         audit | {"address": cell_address(cell) if cell in ids else None}
         for cell, audit in sorted(audits.items())
     ]
-    write_page(
-        site,
-        "index.html",
-        "index.html",
-        title="Front page",
-        papers=papers,
-        counts=counts,
-        audits=shown,
-        claims=bool(claims),
-        **facts,
-    )
+    facts |= {"papers": papers, "counts": counts, "audits": shown, "claims": bool(claims)}
+    write_page(site, "index.html", "index.html", "Front page", **facts)
 
 
 def answers(name: str, results: Results) -> list[dict]:

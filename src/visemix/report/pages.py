@@ -5,16 +5,18 @@ from pathlib import Path
 import pandas as pd
 
 from visemix.config.parameters import flatten
+from visemix.evaluation.statistics import wilson_interval
 from visemix.papers.cells import (
     read_paper,
     resolve_run,
     run_names,
+    table_cells,
     table_names,
     table_test_set,
 )
 from visemix.report import beta_page, figures, generators_page, quality
 from visemix.report.attention import attention_picture
-from visemix.report.cell_page import cell_address, table_address, training_rows, write_cell_pages
+from visemix.report.cell_page import cell_address, write_cell_pages
 from visemix.report.front_page import answers, write_front_page
 from visemix.report.site import HOME, Site, add_file, add_picture, open_site, write_page
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
@@ -42,7 +44,7 @@ def write_report(folder: str | Path, parameters: dict) -> None:
         papers = [paper_facts(site, name, results) for name in parameters["papers"]]
         for paper in papers:
             _write_paper(site, paper)
-            write_cell_pages(site, paper["key"], results, audits)
+            write_cell_pages(site, paper, results, audits)
         if claims:
             _write_claims(site, claims, papers)
         if axis:
@@ -57,31 +59,44 @@ def write_report(folder: str | Path, parameters: dict) -> None:
 
 def paper_facts(site: Site, name: str, results: Results) -> dict:
     """What the pages of a paper and of its tables show; its pictures are added to the site."""
-    paper, runs, parameters = read_paper(name), run_names(name), results.parameters
-    trainings = [
+    paper, parameters = read_paper(name), results.parameters
+    runs = [
         {
             "name": run,
             "settings": resolve_run(run, parameters),
             "trainings": training_rows(run, results),
         }
-        for run in runs
+        for run in run_names(name)
     ]
-    chance = 1 / len(results.training(runs[0])["words"])
-    curves = figures.training_curves({run: results.histories(run) for run in runs}, chance)
+    chance = 1 / len(runs[0]["trainings"][0]["record"]["words"])
+    histories = {run["name"]: results.histories(run["name"]) for run in runs}
     attended = attention_picture(name, parameters)
     return {
         "key": name,
-        "title": paper["title"],
-        "arxiv": paper["arxiv"],
-        "metric": paper["metric"],
-        "readings": paper["readings"],
+        **{key: paper[key] for key in ("title", "arxiv", "metric", "readings", "full_model")},
         "answers": answers(name, results),
-        "curves": add_picture(site, f"training-{name}", curves),
-        "full_model": paper["full_model"],
+        "curves": add_picture(site, f"training-{name}", figures.training_curves(histories, chance)),
         "attention": attended and add_picture(site, f"attention-{name}", attended),
-        "runs": trainings,
+        "runs": runs,
         "tables": [_table(site, name, table, results) for table in table_names(name)],
     }
+
+
+def training_rows(run: str, results: Results) -> list[dict]:
+    """A row a training of a run: seed, record (training.json), validation.
+
+    validation: accuracy of the selected model with its 95% Wilson interval, per cent, and n.
+    """
+    corpus = results.parameters["corpus"]["name"]
+    n = results.json(Path(f"data/crops/{corpus}-val/manifest.json"))["clips"]
+    rows = []
+    for seed in results.parameters["seeds"]:
+        record = results.training(run, seed)
+        accuracy = record["best"]["accuracy"]
+        low, high = wilson_interval(round(accuracy * n), n)
+        validation = {"accuracy": 100 * accuracy, "low": 100 * low, "high": 100 * high, "n": n}
+        rows.append({"seed": seed, "record": record, "validation": validation})
+    return rows
 
 
 def _table(site: Site, paper: str, table: str, results: Results) -> dict:
@@ -89,9 +104,10 @@ def _table(site: Site, paper: str, table: str, results: Results) -> dict:
     frame = pd.read_csv(source, keep_default_na=False, dtype=str)
     rows = [row | {"address": cell_address(row["cell_id"])} for row in frame.to_dict("records")]
     return {
-        "address": table_address(paper, table),
+        "address": f"tables/{paper}-{table}.html",
         "caption": read_paper(paper)["tables"][table]["caption"],
         "test_set": table_test_set(paper, table),
+        "cells": table_cells(paper, table),
         "file": add_file(site, source),
         "columns": frame.columns.tolist(),
         "trained": trainings_note(frame),
@@ -119,23 +135,11 @@ def _pose(site: Site, paper: str, table: str, results: Results) -> dict | None:
 
 
 def _write_paper(site: Site, paper: dict) -> None:
-    address = f"papers/{paper['key']}.html"
-    write_page(
-        site, address, "paper.html", f"{paper['key']}: runs and readings", [HOME], paper=paper
-    )
+    address, name = f"papers/{paper['key']}.html", paper["key"]
+    write_page(site, address, "paper.html", f"{name}: runs and readings", [HOME], paper=paper)
     for table in paper["tables"]:
-        write_page(
-            site,
-            table["address"],
-            "table.html",
-            table["caption"],
-            [HOME, (address, paper["key"])],
-            metric=paper["metric"],
-            test_set=table["test_set"],
-            file=table["file"],
-            columns=table["columns"],
-            table=table,
-        )
+        trail, facts = [HOME, (address, name)], {"metric": paper["metric"], "table": table}
+        write_page(site, table["address"], "table.html", table["caption"], trail, **facts)
 
 
 def _write_claims(site: Site, claims: list[dict], papers: list[dict]) -> None:
@@ -144,30 +148,14 @@ def _write_claims(site: Site, claims: list[dict], papers: list[dict]) -> None:
     addresses = {row["cell_id"]: row["address"] for row in rows}
     linked = []
     for claim in claims:
-        names = (
-            claim["cells"].split(", ") if claim["cells"] else []
-        )  # 'lipgen/table3/baseline (89.5)'
+        names = filter(None, claim["cells"].split(", "))  # 'lipgen/table3/baseline (89.5)'
         links = [{"name": name, "address": addresses.get(name.split()[0])} for name in names]
         linked.append(claim | {"cell_links": links})
-    write_page(
-        site,
-        "claims.html",
-        "claims.html",
-        "Prose claims",
-        [HOME],
-        claims=linked,
-        counts=counted(claims, "verdict"),
-        file=add_file(site, CLAIMS),
-    )
+    facts = {"claims": linked, "counts": counted(claims, "verdict"), "file": add_file(site, CLAIMS)}
+    write_page(site, "claims.html", "claims.html", "Prose claims", [HOME], **facts)
 
 
 def _write_parameters(site: Site, parameters: dict) -> None:
-    write_page(
-        site,
-        "parameters.html",
-        "parameters.html",
-        "How to run it again",
-        [HOME],
-        parameters=flatten(parameters),
-        environment=flatten(environment()),
-    )
+    facts = {"parameters": flatten(parameters), "environment": flatten(environment())}
+    title = "How to run it again"
+    write_page(site, "parameters.html", "parameters.html", title, [HOME], **facts)
