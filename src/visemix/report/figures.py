@@ -77,7 +77,7 @@ def attention_figure(
 
 
 def score_distribution(scores: dict[str, np.ndarray]) -> bytes:
-    """Share of each set's clips whose mean detector score is at most that (0..1)."""
+    """Proportion of each set's clips whose mean detector score is at most that (0..1)."""
     figure, axes = plt.subplots(figsize=(6, 3))
     for name, values in scores.items():
         values = np.sort(values)
@@ -89,15 +89,13 @@ def score_distribution(scores: dict[str, np.ndarray]) -> bytes:
     return to_png(figure)
 
 
-def confusion_matrix(predictions: pd.DataFrame, words: list[str]) -> bytes:
-    """Share of each word's clips (rows) that were read as each word (columns), in per cent.
+def confusion_matrix(percentages: pd.DataFrame, words: list[str]) -> bytes:
+    """How many of each word's clips (rows) were read as each word (columns), in per cent.
 
     For so many words that a table of them is too large; the axes count them in alphabetical order.
-    predictions: columns label and top5; rejected clips, which have no top5, are in no column.
+    percentages: of confusion.row_percentages; rejected clips are in no column.
     """
-    best = predictions.top5.map(lambda words: words[0] if len(words) else "rejected")
-    table = pd.crosstab(predictions.label, best, normalize="index")
-    table = table.reindex(index=words, columns=words, fill_value=0.0) * 100
+    table = percentages.reindex(index=words, columns=words, fill_value=0.0)
     figure, axes = plt.subplots(figsize=(9, 8))
     picture = axes.imshow(table, cmap="Blues", vmin=0, vmax=100)
     figure.colorbar(picture, label="share of the spoken word's clips (%)")

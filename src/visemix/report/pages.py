@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 
 from visemix.config.parameters import flatten
-from visemix.evaluation.statistics import wilson_interval
 from visemix.papers.cells import (
     read_paper,
     resolve_run,
@@ -24,7 +23,7 @@ from visemix.run.atomic import atomic_folder
 from visemix.run.provenance import environment
 from visemix.tables.angles import turned_differences
 from visemix.tables.paper_table import controls, departing_rows, resolution, trainings_note
-from visemix.tables.results import Results
+from visemix.tables.results import Results, percent
 
 
 def write_report(folder: str | Path, parameters: dict) -> None:
@@ -92,9 +91,7 @@ def training_rows(run: str, results: Results) -> list[dict]:
     rows = []
     for seed in results.parameters["seeds"]:
         record = results.training(run, seed)
-        accuracy = record["best"]["accuracy"]
-        low, high = wilson_interval(round(accuracy * n), n)
-        validation = {"accuracy": 100 * accuracy, "low": 100 * low, "high": 100 * high, "n": n}
+        validation = percent(record["best"]["accuracy"], n) | {"n": n}
         rows.append({"seed": seed, "record": record, "validation": validation})
     return rows
 

@@ -71,6 +71,12 @@ def _read_json(path: Path):
     return json.loads(path.read_text())
 
 
+def percent(accuracy: float, n: int) -> dict:
+    """An accuracy (0..1) over n clips with its 95% Wilson interval: accuracy, low, high (%)."""
+    low, high = wilson_interval(round(accuracy * n), n)
+    return {"accuracy": 100 * accuracy, "low": 100 * low, "high": 100 * high}
+
+
 def summarise(predictions: list[pd.DataFrame]) -> dict:
     """Accuracy (%), its interval, n, rejected clips, number of seeds and their sd (%).
 
@@ -80,11 +86,7 @@ def summarise(predictions: list[pd.DataFrame]) -> dict:
     """
     n = len(predictions[0])
     accuracies = pd.Series([frame.correct.mean() for frame in predictions])
-    low, high = wilson_interval(round(accuracies.mean() * n), n)
-    return {
-        "accuracy": 100 * accuracies.mean(),
-        "low": 100 * low,
-        "high": 100 * high,
+    return percent(accuracies.mean(), n) | {
         "n": n,
         "rejected": int(predictions[0].rejected.sum())
         + predictions[0].attrs.get("rejected_left_out", 0),

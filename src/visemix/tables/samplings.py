@@ -20,7 +20,7 @@ COLUMNS = [
 
 
 def samplings_table(results: Results) -> pd.DataFrame:
-    """One row a draw, columns COLUMNS, and first the real clips alone (share 0, no draw).
+    """One row a draw, columns COLUMNS, and first the real clips alone (share 0 per cent, no draw).
 
     Accuracies are as in beta_curve.curve_table, `clips` is the size of the training set. The
     difference is to the real clips alone, p_holm corrected for all draws, verdict what follows from
