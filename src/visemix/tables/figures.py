@@ -204,7 +204,7 @@ def difference_figure(differences: pd.DataFrame, names: dict[str, str]) -> bytes
 def samplings_figure(
     samplings: pd.DataFrame, places: pd.DataFrame, drawn: dict[str, set[str]], title: str
 ) -> bytes:
-    """Fig. 2: where the drawn clips lie among all of them; a row a proportion of synthetic clips, a column a draw.
+    """Fig. 2: where the drawn clips lie among all; a row a proportion, a column a draw.
 
     samplings: columns of samplings.COLUMNS of one generator, per cent; places: columns
     clip_id, role ('real' | 'synthetic'), x and y of a t-SNE embedding; drawn: {run: ids of the

@@ -35,9 +35,9 @@ def read_measures(path: str | Path) -> dict:
 def table(measured: dict[str, dict]) -> pd.DataFrame:
     """One row a measure and generator, those of a measure below each other; columns COLUMNS.
 
-    measured: {generator: content of its measures.json}. Values are as there, proportions 0..1; what does
-    not exist (an interval of one clip, a reference, sync without an expert) is empty. p_holm is p
-    corrected for all of the table, verdict of evaluation.statistics.verdict.
+    measured: {generator: content of its measures.json}. Values are as there, proportions 0..1; what
+    does not exist (an interval of one clip, a reference, sync without an expert) is empty. p_holm
+    is p corrected for all of the table, verdict of evaluation.statistics.verdict.
     """
     rows = []
     for generator, found in measured.items():
