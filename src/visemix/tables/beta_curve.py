@@ -34,7 +34,7 @@ def seeds_of_axis(parameters: dict) -> dict:
 def read_axis(results: Results) -> dict[Point, list[pd.DataFrame]]:
     """Per-clip predictions on the test split of every point, one frame a seed.
 
-    The parameters of `results`, of `seeds_of_axis`, need beta, corpus, papers, runs and synthesis.
+    The parameters of `results`, of `seeds_of_axis`, need what rule `beta_curve` gives.
     """
     return {p: results.predictions(p.run, "test") for p in curve_points(results.parameters)}
 
