@@ -20,16 +20,14 @@ def write_front_page(
     site: Site, papers: list[dict], audits: dict[str, dict], claims: list[dict], **facts
 ) -> None:
     """Write index.html. papers: as of pages.paper_facts; facts: which other pages there are."""
-    tables = [table for paper in papers for table in paper["tables"]]
-    rows = [row for table in tables for row in table["rows"]]
+    rows = [row for paper in papers for table in paper["tables"] for row in table["rows"]]
     ids = {row["cell_id"] for row in rows}
-    frames = [pd.DataFrame(table["rows"]) for table in tables]
     statuses = list(Counter(map(_status, rows)).items())
     without = sum(bool(row["n"]) and row["cell_id"] not in audits for row in rows)
     audited = [*counted(list(audits.values()), "verdict"), ("not audited", without)]
     counts = [
         ("cells", None, statuses),
-        ("compared rows", None, list(comparison_verdicts(frames).items())),
+        ("compared rows", None, list(comparison_verdicts(rows).items())),
         ("audits of measured cells", None, audited),
         ("prose claims", "claims.html", counted(claims, "verdict")),
     ]
