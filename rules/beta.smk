@@ -4,7 +4,10 @@ from visemix.papers import beta_axis
 CURVE = beta_axis.curve_points(PARAMETERS)
 SAMPLES = beta_axis.samples(PARAMETERS)
 REAL_ONLY = beta_axis.real_only_run(PARAMETERS)
-AXIS = {key: PARAMETERS[key] for key in ("scale", "corpus", "papers", "runs", "synthesis", "beta")}
+AXIS = {
+    key: PARAMETERS[key]
+    for key in ("scale", "corpus", "papers", "runs", "synthesis", "training", "beta")
+}
 
 
 rule mixture_sampled:

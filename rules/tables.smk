@@ -1,6 +1,6 @@
 # Published and reproduced values side by side, the report, and one MLflow run a table cell.
 from visemix.papers.reproduction import departures
-from visemix.report.shown import shown_digest
+from visemix.tables.shown import shown_digest
 
 TABLES = [(p, t) for p in PARAMETERS["papers"] for t in cells.table_names(p)]
 TABLE_CAPTION, ANGLES_CAPTION = "../report_captions/table.rst", "../report_captions/angles.rst"

@@ -1,17 +1,17 @@
 """Accuracy of a table's runs by the angle of the turned heads: CSV and a figure."""
 
 from visemix.papers.cells import read_paper, reproduced_cells
-from visemix.report.angles import accuracy_by_angle, read_angles
-from visemix.report.figures import angle_figure, write_png
 from visemix.run.atomic import atomic_path
 from visemix.run.log import log_to
-from visemix.tables.results import table_predictions
+from visemix.tables.angles import accuracy_by_angle, read_angles
+from visemix.tables.figures import angle_figure, write_png
+from visemix.tables.results import Results
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     paper, table = snakemake.wildcards.paper, snakemake.wildcards.table
     parameters = {"corpus": {"name": snakemake.params.corpus}, "seeds": snakemake.params.seeds}
-    predictions = table_predictions(paper, table, parameters)
+    predictions = Results(parameters).of_table(paper, table)
     rows = accuracy_by_angle(predictions, read_angles(snakemake.params.corpus))
     with atomic_path(snakemake.output.csv) as temporary:
         rows.to_csv(temporary, index=False)

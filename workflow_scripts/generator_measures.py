@@ -9,11 +9,11 @@ if __name__ == "__main__":
     log_to(snakemake.log[0])
     lease_gpus(snakemake.resources.gpu)
     # torch reads the lease when it is imported
-    from visemix.report.figures import write_png
-    from visemix.report.generators import sheet
     from visemix.run.atomic import write_json
     from visemix.synthesis.measure_generator import measure_generator, read_evaluations
     from visemix.synthesis.observers import accuracy_of_expert, observers
+    from visemix.tables.figures import write_png
+    from visemix.tables.generator_sheet import sheet
 
     generator, device, threads = snakemake.wildcards.generator, device_name(), snakemake.threads
     inputs = ("made", "real", "model", "expert", "sounds")

@@ -1,8 +1,8 @@
 """The measures of all compared generators as one table."""
 
-from visemix.report.generators import read_measures, table, to_markdown
 from visemix.run.atomic import atomic_path
 from visemix.run.log import log_to
+from visemix.tables.generator_table import read_measures, table, to_markdown
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])

@@ -20,7 +20,8 @@ from visemix.config.parameters import resolve_parameters
 from visemix.evaluation.predictions import metrics_of
 from visemix.papers.cells import find_cell, table_names
 from visemix.run.atomic import sha256_file, write_json
-from visemix.tables.results import build_table
+from visemix.tables.paper_table import build_table
+from visemix.tables.results import Results
 
 CELL = "lipgen/table3/tafm-0.1"
 RUN = "runs/lipgen-R6/seed-0"
@@ -273,7 +274,7 @@ def forge(tree):
     """A record that agrees with itself on an answer that the model never gave."""
     answer_and_metrics(f"{EVALUATION}/predictions.parquet")
     parameters = resolve_parameters(config())
-    build_table("lipgen", "table3", parameters).to_csv(f"{TABLE}.csv", index=False)
+    build_table("lipgen", "table3", Results(parameters)).to_csv(f"{TABLE}.csv", index=False)
     record = json.loads(Path(f"{TABLE}.json").read_text())
     for kind in ("inputs", "outputs"):
         record[kind] = {path: sha256_file(path) for path in record[kind]}

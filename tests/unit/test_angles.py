@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from visemix.evaluation.statistics import VERDICTS, holm, wilson_interval
-from visemix.report.angles import COLUMNS, accuracy_by_angle, turned_differences
-from visemix.report.figures import angle_figure, table_figure
-from visemix.report.table_text import to_markdown
-from visemix.tables.results import build_table, controls, resolution
+from visemix.tables.angles import COLUMNS, accuracy_by_angle, turned_differences
+from visemix.tables.figures import angle_figure, table_figure
+from visemix.tables.paper_table import build_table, controls, resolution, to_markdown
+from visemix.tables.results import Results
 
 CLIPS = [f"c{n}" for n in range(10)]
 YAW = [0, 0, 15, -15, 15, 0, 0, -30, 15, 60]
@@ -84,36 +84,39 @@ def test_a_clip_without_angle_is_named():
 
 
 def test_differences_over_turned_clips_leave_the_untouched_out(finished):
-    found = turned_differences("lipgen", "table2", PARAMETERS)
+    found = turned_differences("lipgen", "table2", Results(PARAMETERS))
     assert [row["n"] for row in found] == [8, 8, 8]
     assert [row["p_holm"] for row in found] == pytest.approx(holm([row["p"] for row in found]))
     assert {row["verdict"] for row in found} <= set(VERDICTS)
-    gains = {r["row"]: r["difference"] for r in turned_differences("lipgen", "table2", PARAMETERS)}
+    gains = {
+        r["row"]: r["difference"]
+        for r in turned_differences("lipgen", "table2", Results(PARAMETERS))
+    }
     assert gains["LipGen w/ LRW"] == pytest.approx(6 / 16)  # 3 + 3 of 2 x 8, against none
     assert gains["LipGen w/ LRW+SynData (ours)"] == pytest.approx(6 / 16)  # 12 against 6
 
 
 def test_the_other_reading_is_marked_and_compared_with_the_same_row(finished):
-    table = build_table("lipgen", "table2", PARAMETERS)
+    table = build_table("lipgen", "table2", Results(PARAMETERS))
     assert table.other_reading_of.tolist() == ["", "", "", "lipgen/table2/lrw-syn"]
     assert table.above.tolist() == ["", "lipgen/table2/baseline", *["lipgen/table2/lipgen-lrw"] * 2]
     assert table.difference.tolist()[1:] == pytest.approx([30, 25, 40])
     assert table.status.tolist() == ["test"] * 4
-    notes = controls("lipgen", "table2", PARAMETERS)
+    notes = controls("lipgen", "table2", Results(PARAMETERS))
     assert notes == [{"name": "chance (1 of 2 words)", "accuracy": 50, "n": 10}]
     lines = to_markdown(table, "Table II", notes).splitlines()
     assert sum("our other reading of lipgen/table2/lrw-syn, not a cell" in x for x in lines) == 1
 
 
 def test_resolution_looks_at_compared_rows_only(finished):
-    found = resolution("lipgen", "table2", PARAMETERS)
+    found = resolution("lipgen", "table2", Results(PARAMETERS))
     # first seeds: R1 and R2 differ in 3 clips, R2 and R3 in 3, R2 and R6 in 6
     assert found["discordant"] == pytest.approx((3 + 3 + 6) / 30)
     assert found["published_steps"] == pytest.approx((0.9, 1.3))
 
 
 def test_figures_are_drawn(finished):
-    table = build_table("lipgen", "table2", PARAMETERS)
+    table = build_table("lipgen", "table2", Results(PARAMETERS))
     assert table_figure(table, "Table II", "test", 50).startswith(b"\x89PNG")
     names = {run: run for run in FRAMES}
     by_angle = accuracy_by_angle(FRAMES, ANGLES)

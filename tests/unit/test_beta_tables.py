@@ -20,8 +20,11 @@ from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import ONE_TRAINING, holm, verdict
 from visemix.papers.beta_axis import curve_points, samples
 from visemix.papers.cells import mixture_file
-from visemix.report import beta, beta_figures, samplings
-from visemix.report.shown import shown_digest
+from visemix.report.beta_page import page_facts
+from visemix.tables import beta_curve as beta
+from visemix.tables import figures, samplings
+from visemix.tables.results import Results
+from visemix.tables.shown import shown_digest
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 PNG = b"\x89PNG"
@@ -68,8 +71,9 @@ def peaked(tmp_path, monkeypatch):
 
 
 def tables(given):
-    axis = beta.read_axis(given)
-    curve = beta.curve_table(axis, given)
+    results = Results(beta.seeds_of_axis(given))
+    axis = beta.read_axis(results)
+    curve = beta.curve_table(axis, results)
     return axis, curve, beta.difference_table(axis, curve)
 
 
@@ -110,8 +114,8 @@ def test_the_fit_finds_the_place_and_the_tables_say_so(peaked):
     assert text.count("\n| equal updates | portrait |") == 10
     assert f"equal updates, portrait: maximum at beta {fit.place:.2f} [" in text
     assert "helps at N = 1 (" in beta.differences_markdown(differences)
-    assert beta_figures.curve_figure(curve, fits, beta.CONTROLS).startswith(PNG)
-    assert beta_figures.difference_figure(differences, beta.CONTROLS).startswith(PNG)
+    assert figures.curve_figure(curve, fits, beta.CONTROLS).startswith(PNG)
+    assert figures.difference_figure(differences, beta.CONTROLS).startswith(PNG)
 
 
 def frame(rows, seeds=2):
@@ -166,11 +170,11 @@ def test_few_points_have_tables_but_no_fit(tmp_path, monkeypatch):
     assert (differences.verdict == ONE_TRAINING).all()
     assert len(differences) == 4  # the trainings of equal epochs are other ones
     assert beta.fit_table(fits).columns.tolist() == beta.FITS
-    assert beta_figures.curve_figure(curve, fits, beta.CONTROLS).startswith(PNG)
+    assert figures.curve_figure(curve, fits, beta.CONTROLS).startswith(PNG)
 
 
 def test_the_report_shows_the_axis_only_where_it_was_made(peaked, tmp_path):
-    assert beta.page_facts() is None
+    assert page_facts() is None
     assert shown_digest() == ""
     _, curve, differences = tables(peaked)
     folder = tmp_path / "tables/beta"
@@ -179,12 +183,12 @@ def test_the_report_shows_the_axis_only_where_it_was_made(peaked, tmp_path):
         ("curve", curve), ("verdicts", differences), ("fits", beta.fit_table({})),
     ):  # fmt: skip
         table.to_csv(folder / f"{name}.csv", index=False)
-    facts = beta.page_facts()
+    facts = page_facts()
     assert len(facts["curve"]) == 10 and len(facts["differences"]) == 9
     assert [name for name, _ in facts["pictures"]] == ["curve.png", "verdicts.png"]
     assert facts["verdicts"][0]["words"].startswith("helps at N = 1 (")
     differences.drop(columns="verdict").to_csv(folder / "verdicts.csv", index=False)
-    assert beta.page_facts()["verdicts"] == facts["verdicts"]  # of tables of older code
+    assert page_facts()["verdicts"] == facts["verdicts"]  # of tables of older code
     digest = shown_digest()
     (folder / "curve.csv").write_text("other")
     assert shown_digest() != digest
@@ -208,7 +212,7 @@ def test_draws_are_tested_and_their_spread_shown(tmp_path, monkeypatch):
         write_run(tmp_path, "lipgen-R2", seed, 0.6, 1)
         for sample in samples(given):
             write_run(tmp_path, sample.run, seed, level[sample.draw], 0.5)
-    table = samplings.samplings_table(given)
+    table = samplings.samplings_table(Results(beta.seeds_of_axis(given)))
     assert table.columns.tolist() == samplings.COLUMNS
     assert table.share.tolist() == [0, 30, 30, 30, 50, 50, 50]
     assert table.clips.tolist() == [40] + [57] * 6  # 57 = 40 / 0.7, rounded down
@@ -225,5 +229,5 @@ def test_draws_are_tested_and_their_spread_shown(tmp_path, monkeypatch):
     clip_ids = [f"toy/{n:05d}" for n in range(40)]
     places = pd.DataFrame({"clip_id": clip_ids, "role": ["real", "synthetic"] * 20})
     places = places.assign(x=rng.normal(size=40), y=rng.normal(size=40))
-    picture = beta_figures.samplings_figure(table[1:], places, drawn, "draws")
+    picture = figures.samplings_figure(table[1:], places, drawn, "draws")
     assert picture.startswith(PNG)

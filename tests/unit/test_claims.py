@@ -13,7 +13,8 @@ from visemix.evaluation.published import independent_z, most_discordant
 from visemix.papers import claims as claims_file
 from visemix.papers.cells import find_cell, paper_names, read_paper, table_cells, table_names
 from visemix.papers.claims import claim_cells, claims_inputs, read_claims
-from visemix.report.claims import COLUMNS, arithmetic, claims_markdown, claims_table
+from visemix.tables.claims_table import COLUMNS, arithmetic, claims_markdown, claims_table
+from visemix.tables.results import Results
 
 CLAIMS, TEST_SETS = read_claims()
 BY_ID = {claim["id"]: claim for claim in CLAIMS}
@@ -56,7 +57,7 @@ def test_an_altered_cell_does_not_go_unnoticed(monkeypatch):
         stated = claim.get("arithmetic", {})
         for name, cell in claim_cells(claim).items():
             altered = claim_cells(claim) | {name: replace(cell, published=cell.published + 0.1)}
-            monkeypatch.setattr("visemix.report.claims.claim_cells", lambda _, a=altered: a)
+            monkeypatch.setattr("visemix.tables.claims_table.claim_cells", lambda _, a=altered: a)
             found = arithmetic(claim)
             assert any(round(found[e], decimals(v)) != v for e, v in stated.items()), cell.id
 
@@ -100,7 +101,7 @@ def test_a_test_set_resolves_what_hand_calculation_says():
 @pytest.fixture(scope="module")
 def unrun():
     """The page of a project that runs no paper."""
-    table = claims_table(PARAMETERS | {"papers": []})
+    table = claims_table(Results(PARAMETERS | {"papers": []}))
     return table.set_index("id", drop=False)
 
 
@@ -157,7 +158,7 @@ def finished(tmp_path_factory):
 
 def test_runs_support_contradict_or_leave_a_claim_open(finished, monkeypatch):
     monkeypatch.chdir(finished)
-    table = claims_table(PARAMETERS).set_index("id", drop=False)
+    table = claims_table(Results(PARAMETERS)).set_index("id", drop=False)
     assert table.verdict["lipgen/c6"] == "supported"  # R3 30% -> R4 60%
     assert table.verdict["lipgen/c7"] == "contradicted"  # R4 60% -> R6 32%, said to be better
     assert table.verdict["lipgen/c4"] == "not resolved at this n"  # R2 31% -> R3 30%
@@ -176,7 +177,7 @@ def test_runs_support_contradict_or_leave_a_claim_open(finished, monkeypatch):
 
 def test_p_is_corrected_for_all_claims_asked(finished, monkeypatch):
     monkeypatch.chdir(finished)
-    table = claims_table(PARAMETERS)
+    table = claims_table(Results(PARAMETERS))
     asked = table[table.verdict != "not run"]
     assert len(asked) == 11
     adjusted = asked.ours.str.extract(r"p \(Holm\) = (\S+),")[0].astype(float)
@@ -186,7 +187,7 @@ def test_p_is_corrected_for_all_claims_asked(finished, monkeypatch):
 def test_one_seed_resolves_nothing_and_changed_runs_are_named(finished, monkeypatch):
     monkeypatch.chdir(finished)
     changed = {"lipgen-R4": {"viseme_branch": "shared"}}
-    table = claims_table(PARAMETERS | {"seeds": [0], "runs": changed}).set_index("id")
+    table = claims_table(Results(PARAMETERS | {"seeds": [0], "runs": changed})).set_index("id")
     assert set(table.verdict) == {"not run", "not resolved: one training a row"}
     assert table.ours["lipgen/c6"].endswith("changed ones: lipgen-R4")
     assert "changed" not in table.ours["lipgen/c4"]

@@ -9,7 +9,7 @@ from visemix.report.confusion import (
     REJECTED,
     align,
     confused_pairs,
-    shares,
+    row_percentages,
     viseme_accuracy,
     viseme_confusion,
     word_confusion,
@@ -57,7 +57,7 @@ def test_words_are_counted_over_all_trainings_with_rejects_apart():
     assert counts.loc["PAT"].tolist() == [0, 1, 3, 0]
     assert counts.loc["PIT"].tolist() == [0, 0, 0, 2]
     assert counts.to_numpy().sum() == 8
-    assert shares(counts).loc["PAT"].tolist() == [0, 25, 75, 0]
+    assert row_percentages(counts).loc["PAT"].tolist() == [0, 25, 75, 0]
     pairs = confused_pairs(counts)
     assert pairs.values.tolist() == [["PAT", "PIT", 3, 75.0], ["PIT", REJECTED, 2, 100.0]]
 

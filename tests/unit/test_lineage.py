@@ -12,6 +12,7 @@ from visemix.audit.rerun import borrowed
 from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import find_cell
 from visemix.tables.lineage import steps_of
+from visemix.tables.results import Results
 
 CROPS = "data/crops/miniature-{}"
 
@@ -66,7 +67,9 @@ def test_what_a_rerun_compares_and_borrows(parameters, cell, test_set):
     assert links("evaluation") == {
         "runs/lipgen-R6/seed-0", "runs/lipgen-R6/seed-1", CROPS.format(test_set),
     }  # fmt: skip
-    mixture = next(s.writes for s in steps_of(cell, parameters, [0]) if "mixture" in s.rule)
+    mixture = next(
+        s.writes for s in steps_of(cell, Results(parameters), [0]) if "mixture" in s.rule
+    )
     assert files("training") == [mixture, *TRAINED, *evaluated(test_set)]
     visemes = f"data/visemes/{parameters['visemes']['map']}.parquet"
     sets = {CROPS.format(name) for name in ("train", "val", test_set, "portrait")}

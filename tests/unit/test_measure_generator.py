@@ -12,9 +12,11 @@ from visemix.clips.shards import ShardError
 from visemix.config.parameters import resolve_parameters
 from visemix.evaluation import MIXED, OBSERVER
 from visemix.evaluation.statistics import ONE_TRAINING
-from visemix.report import generators as report
+from visemix.report.generators_page import write_page_of_generators
 from visemix.report.site import open_site
 from visemix.synthesis.measure_generator import measure_generator, read_pairs, speed
+from visemix.tables.generator_sheet import EVERY, LABEL, sheet
+from visemix.tables.generator_table import COLUMNS, read_measures, table, to_markdown
 
 WORDS = ("ABOUT", "PEOPLE")
 CLIPS, FRAMES = 8, 6
@@ -188,22 +190,22 @@ def test_everything_rejected_is_told_not_raised(folders, tmp_path):
     )
     assert found["made"] == 0 and found["rejected"] == {"silent sound": 8}
     assert measured(found)["psnr"]["value"] is None
-    rows = report.table({"one": json.loads(json.dumps(found))})
-    assert "not measured" in report.to_markdown(rows, {"one": found}, "test")
+    rows = table({"one": json.loads(json.dumps(found))})
+    assert "not measured" in to_markdown(rows, {"one": found}, "test")
 
 
 def test_the_table_has_a_row_a_measure_and_generator(found, tmp_path):
     found = json.loads(json.dumps(found))
     measures = {"one": found, "two": found}
-    rows = report.table(measures)
-    assert rows.columns.tolist() == report.COLUMNS
+    rows = table(measures)
+    assert rows.columns.tolist() == COLUMNS
     assert rows["generator"].tolist() == ["one", "two"] * len(found["measures"])
     assert rows["n"].notna().all()
-    text = report.to_markdown(rows, measures, "miniature")
+    text = to_markdown(rows, measures, "miniature")
     assert "| PSNR (dB) | higher | one | 28.1 [28.1, 28.1], n = 7 |" in text
     assert "expert" not in text.split("* one")[1]
     expert = {"sync_expert": {"found": 7, "found_in_others": 1, "n": 8}}
-    told = report.to_markdown(rows, {"one": found | expert}, "miniature")
+    told = to_markdown(rows, {"one": found | expert}, "miniature")
     assert "in 87.5% [52.9%, 97.8%] of 8 clips" in told  # Wilson
     assert "chance, in 12.5% [2.2%, 47.1%] of 8 clips" in told
     assert "* two: 7 of 8 clips made, rejected: 1 x silent sound" in text
@@ -216,22 +218,22 @@ def test_mismatch_is_resolved_by_the_one_rule(found):
             one |= {"p": 0.01, "trainings": 2, "value": -0.2}
     single = json.loads(json.dumps(found))
     single["measures"][-2]["trainings"] = 1  # of MIXED's mismatch; the speed stands last
-    rows = report.table({"one": found, "two": single})
+    rows = table({"one": found, "two": single})
     tested = rows[rows.p.notna()]
     assert tested.p_holm.tolist() == pytest.approx([0.04] * 4)
     assert tested.verdict.tolist() == [*["resolved, lower"] * 3, ONE_TRAINING]
     assert (rows.verdict[rows.p.isna()] == "").all()
-    text = report.to_markdown(rows, {"one": found, "two": single}, "miniature")
+    text = to_markdown(rows, {"one": found, "two": single}, "miniature")
     assert text.count("p (Holm) = 0.04: resolved, lower") == 3
     assert text.count(f"p (Holm) = 0.04: {ONE_TRAINING}") == 1
 
 
 def test_measures_that_are_missing_or_of_another_version_are_told(found, tmp_path):
     with pytest.raises(FileNotFoundError, match="not measured; run `snakemake generators`"):
-        report.read_measures(tmp_path / "measures.json")
+        read_measures(tmp_path / "measures.json")
     (tmp_path / "measures.json").write_text(json.dumps(found | {"version": 99}))
     with pytest.raises(ValueError, match="version 99"):
-        report.read_measures(tmp_path / "measures.json")
+        read_measures(tmp_path / "measures.json")
 
 
 def decoded(png):
@@ -240,17 +242,17 @@ def decoded(png):
 
 def test_sheets_of_two_generators_are_aligned_frame_by_frame(folders, tmp_path):
     other = write_set(tmp_path / "other", 30, rejects=(0,))
-    one, two = (decoded(report.sheet({name: f}, folders[1])) for name, f in
+    one, two = (decoded(sheet({name: f}, folders[1])) for name, f in
                 (("one", folders[0]), ("two", other)))  # fmt: skip
-    height = report.LABEL + TILE
-    assert one.shape == two.shape == (4 * height, TILE * FRAMES // report.EVERY)
+    height = LABEL + TILE
+    assert one.shape == two.shape == (4 * height, TILE * FRAMES // EVERY)
 
     def pixels(picture, row, column):
-        top, left = row * height + report.LABEL, column * TILE
+        top, left = row * height + LABEL, column * TILE
         return np.unique(picture[top : top + TILE, left : left + TILE]).tolist()
 
     for column in range(3):
-        level = 4 * column * report.EVERY
+        level = 4 * column * EVERY
         for row, clip in ((0, 0), (2, 1)):  # the first clip of each word, as it is
             assert pixels(one, row, column) == pixels(two, row, column) == [20 * clip + level]
         assert pixels(one, 1, column) == [10 + level]
@@ -260,16 +262,16 @@ def test_sheets_of_two_generators_are_aligned_frame_by_frame(folders, tmp_path):
 
 def test_the_page_shows_every_value_and_every_reject(folders, found, tmp_path):
     found = json.loads(json.dumps(found))
-    rows = report.table({"one": found})
+    rows = table({"one": found})
     facts = {"generator": "one", "training_sheet": b"png", "measured": {"one": found}}
     facts |= {
         "rows": rows.to_dict("records"),
-        "sheet": report.sheet({"one": folders[0]}, folders[1]),
+        "sheet": sheet({"one": folders[0]}, folders[1]),
     }
     site = open_site(
         tmp_path, resolve_parameters(yaml.safe_load((REPOSITORY / "params.yaml").read_text())), []
     )
-    report.write_page_of_generators(site, facts)
+    write_page_of_generators(site, facts)
     text = (tmp_path / "generators.html").read_text()
     assert all(name.replace("'", "&#39;") in text for name in rows["name"])
     assert "1 x silent sound" in text and "28.1 [28.1, 28.1], n = 7" in text

@@ -154,6 +154,7 @@ def test_an_audit_imports_nothing_of_the_report():
         ("visemix.heads.speech", "heads/espeak_child.py"),
         ("visemix.visemes", "visemes/maps/neti.csv"),
         ("visemix.report.site", "report/templates/cell.html"),
+        ("visemix.tables.paper_table", "tables/templates/table.md.jinja"),
         (GENERATORS["external-wav2lip"], "generators/external/guard.py"),
         (GENERATORS["external-wav2lip"], "generators/external/launch.py"),
         (GENERATORS["external-wav2lip-gan"], "generators/external/wav2lip.py"),

@@ -7,17 +7,25 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.unit.made_up_evaluations import CLIPS, write_evaluations
 
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import ONE_TRAINING, holm
 from visemix.papers.cells import compared_cells
-from visemix.report.figures import table_figure
 from visemix.report.front_page import answers
-from visemix.report.power import ALWAYS_ASKED, power_markdown, power_table
-from visemix.report.table_text import to_markdown, trainings_note
-from visemix.tables.results import COLUMNS, build_table, controls, read_predictions
+from visemix.tables.figures import table_figure
+from visemix.tables.paper_table import (
+    COLUMNS,
+    build_table,
+    controls,
+    resolution,
+    to_markdown,
+    trainings_note,
+)
+from visemix.tables.power_table import ALWAYS_ASKED, power_markdown, power_table
+from visemix.tables.results import Results
 
 SHARES = [0.40, 0.42, 0.41, 0.60, 0.60, 0.62, 0.61, 0.61]
 RUNS = {f"lipgen-R{i}": {"test": share, "pose": share / 2} for i, share in enumerate(SHARES, 1)}
@@ -40,7 +48,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def table(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    return build_table("lipgen", "table3", PARAMETERS)
+    return build_table("lipgen", "table3", Results(PARAMETERS))
 
 
 def test_every_row_has_an_interval_over_its_speakers(table):
@@ -57,13 +65,13 @@ def test_every_row_has_an_interval_over_its_speakers(table):
 def test_where_speakers_are_unknown_the_table_says_so(tmp_path, monkeypatch):
     write_evaluations(tmp_path, {"lipgen-R6": RUNS["lipgen-R6"]}, [""] * CLIPS)
     monkeypatch.chdir(tmp_path)
-    row = build_table("lipgen", "table1", PARAMETERS).iloc[-1]
+    row = build_table("lipgen", "table1", Results(PARAMETERS)).iloc[-1]
     assert (row.clusters, row.clustered_by) == (CLIPS, "clip (speakers not known)")
 
 
 def test_p_is_corrected_over_the_comparisons_of_the_table(table):
     compared = table[table.above != ""]
-    rows = {run: read_predictions(run, "test", PARAMETERS) for run in table.run}
+    rows = {run: Results(PARAMETERS).predictions(run, "test") for run in table.run}
     seeds = pooled_seed_variance(list(rows.values()))
     pairs = compared_cells("lipgen", "table3")
     expected = [compare_rows(rows[a.run], rows[b.run], seeds) for a, b in pairs]
@@ -96,13 +104,15 @@ def test_the_front_page_says_of_a_difference_what_its_table_says(folder, monkeyp
     """It took p without Holm, and called differences of single trainings resolved."""
     monkeypatch.chdir(folder)
     for parameters in (PARAMETERS, ONE_SEED):
-        questions = [a["comparison"] for a in answers("lipgen", parameters) if "comparison" in a]
+        questions = [
+            a["comparison"] for a in answers("lipgen", Results(parameters)) if "comparison" in a
+        ]
         assert len(questions) == 4
-        steps = build_table("lipgen", "table3", parameters).set_index("run")
+        steps = build_table("lipgen", "table3", Results(parameters)).set_index("run")
         for run, said in zip(["lipgen-R3", "lipgen-R4"], questions, strict=False):
             assert said["verdict"] == steps.verdict[run]
             assert said["p_holm"] == pytest.approx(steps.p_holm[run])
-        turned = build_table("lipgen", "table2", parameters).set_index("run")
+        turned = build_table("lipgen", "table2", Results(parameters)).set_index("run")
         assert questions[3]["p_holm"] == pytest.approx(turned.p_holm["lipgen-R3"])
         one_training = {question["verdict"] for question in questions} == {ONE_TRAINING}
         assert one_training == (parameters is ONE_SEED)
@@ -121,7 +131,7 @@ def test_a_table_says_how_long_its_rows_trained(folder, monkeypatch, tmp_path):
             "training": {"steps": 400, "equal": "updates"},
         }  # fmt: skip
         Path(f"runs/{run}/seed-0/training.json").write_text(json.dumps(record))
-    table = build_table("lipgen", "table3", PARAMETERS)
+    table = build_table("lipgen", "table3", Results(PARAMETERS))
     assert table.equal.tolist() == ["both"] * 2 + ["updates"] * 6
     assert table.updates.tolist() == [400] * 8
     assert table.epochs.tolist() == [100.0] * 2 + [55.0] * 6
@@ -139,7 +149,7 @@ def test_a_table_says_how_long_its_rows_trained(folder, monkeypatch, tmp_path):
 
 def test_one_seed_resolves_no_row(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    table = build_table("lipgen", "table3", ONE_SEED)
+    table = build_table("lipgen", "table3", Results(ONE_SEED))
     assert table.detectable_over_seeds[1:].isna().all()
     text = to_markdown(table, "Table III", [])
     assert text.count(": not resolved: one training a row, and another seed may turn it") == 7
@@ -150,30 +160,30 @@ def test_one_seed_resolves_no_row(folder, monkeypatch):
 
 def test_a_paper_without_runs_has_a_table_of_published_values(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    table = build_table("audiovsr", "table4", PARAMETERS)
+    table = build_table("audiovsr", "table4", Results(PARAMETERS))
     assert table.status.tolist() == ["literature"] * 4 + ["not yet run"] * 3
-    assert controls("audiovsr", "table4", PARAMETERS) == []
+    assert controls("audiovsr", "table4", Results(PARAMETERS)) == []
     text = to_markdown(table, "Table 4", [])
     assert "| Exp. VII: LRS3 (433 h) + generated (433 h) | 26.0 |  |  |  | not yet run |" in text
-    table = build_table("audiovsr", "table1", PARAMETERS)  # has rates above 100%
+    table = build_table("audiovsr", "table1", Results(PARAMETERS))  # has rates above 100%
     assert table_figure(table, "Table 1", "test", None, "word error rate (%)")[:4] == b"\x89PNG"
 
 
 def test_power_says_for_each_comparison_what_would_resolve_it(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    table = power_table("lipgen", PARAMETERS)
+    table = power_table("lipgen", Results(PARAMETERS))
     asked = table.groupby(["table", "row"], sort=False).difference.apply(list)
     assert asked["table3", "lipgen/table3/lipgen-lrw"] == [ALWAYS_ASKED, 2.3]
     assert asked["table3", "lipgen/table3/lrw-syn"] == [ALWAYS_ASKED]  # is the published one
     assert asked["table2", "lipgen/table2/lrw-syn"] == [ALWAYS_ASKED, 1.3]
     assert len(asked) == 3 + 7
-    steps = build_table("lipgen", "table3", PARAMETERS).set_index("cell_id")
+    steps = build_table("lipgen", "table3", Results(PARAMETERS)).set_index("cell_id")
     for row in table[table.table == "table3"].itertuples():
         assert row.detectable == pytest.approx(steps.detectable[row.row])
         first, second = (
             np.array([f.set_index("clip_id").correct.sort_index() for f in predictions])
             for predictions in (
-                read_predictions(steps.run[cell], "test", PARAMETERS)
+                Results(PARAMETERS).predictions(steps.run[cell], "test")
                 for cell in (row.above, row.row)
             )
         )
@@ -191,7 +201,23 @@ def test_power_says_for_each_comparison_what_would_resolve_it(folder, monkeypatc
 
 def test_one_seed_tells_nothing_about_how_many_are_needed(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    table = power_table("lipgen", ONE_SEED)
+    table = power_table("lipgen", Results(ONE_SEED))
     assert (table.least_seeds == "").all()
     assert all(math.isnan(sd) for sd in table.training_sd)
     assert table.words.str.contains("not known from one seed a row").all()
+
+
+def test_each_evaluation_is_read_once_for_all_that_is_made_of_it(folder, monkeypatch):
+    """A report read the predictions of the full model a dozen times."""
+    monkeypatch.chdir(folder)
+    read = []
+    read_parquet = pd.read_parquet
+    monkeypatch.setattr(pd, "read_parquet", lambda path: read.append(path) or read_parquet(path))
+    results = Results(PARAMETERS)
+    for table in ("table1", "table2", "table3"):
+        build_table("lipgen", table, results)
+        controls("lipgen", table, results)
+        resolution("lipgen", table, results)
+    answers("lipgen", results)
+    power_table("lipgen", results)
+    assert len(read) == len(set(read)) > 2 * len(RUNS)

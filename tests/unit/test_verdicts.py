@@ -1,11 +1,10 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from visemix.report.shown import shown_digest
 from visemix.report.verdicts import comparison_verdicts, read_audits
+from visemix.tables.shown import shown_digest
 
 
 def write_audit(cell, folder="audits", **content):
@@ -44,15 +43,13 @@ def test_what_is_no_audit_is_refused_by_name(tmp_path, monkeypatch, content, mes
 
 
 def test_comparisons_are_counted_by_their_verdicts():
-    rows = pd.DataFrame(
-        [
-            {"above": "", "verdict": ""},
-            {"above": "a", "verdict": "resolved, higher"},
-            {"above": "b", "verdict": "not resolved"},
-            {"above": "c", "verdict": "not resolved: one training a row"},
-        ]
-    )
-    found = comparison_verdicts([rows, rows[:3]])
+    rows = [
+        {"above": "", "verdict": ""},
+        {"above": "a", "verdict": "resolved, higher"},
+        {"above": "b", "verdict": "not resolved"},
+        {"above": "c", "verdict": "not resolved: one training a row"},
+    ]
+    found = comparison_verdicts([*rows, *rows[:3]])
     assert found == {
         "resolved, higher": 2, "resolved, lower": 0, "not resolved": 2,
         "not resolved: one training a row": 1,

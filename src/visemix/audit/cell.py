@@ -48,7 +48,7 @@ from visemix.papers.cells import Cell, check_runs, evaluation_folder, find_cell
 from visemix.papers.reproduction import departures, in_short
 from visemix.run.atomic import write_json
 from visemix.tables.lineage import table_file
-from visemix.tables.results import read_predictions, summarise
+from visemix.tables.results import Results, summarise
 
 VERSION = 1
 EQUAL, TOLERATED = "bitwise equal", "equal within tolerance"
@@ -155,7 +155,7 @@ def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> Non
         report["reason"] = f"{missing[0]['finding']}{_others(missing)}; bring back what is missing "
         report["reason"] += "(`visemix restore`) or finish the run (`snakemake --cores all`)"
         return
-    report["recorded"] = summarise(read_predictions(cell.run, cell.test_set, parameters))
+    report["recorded"] = summarise(Results(parameters).predictions(cell.run, cell.test_set))
 
 
 def _describe_environment(report: dict, cell: Cell, parameters: dict, start: str) -> None:
@@ -178,7 +178,7 @@ def _compare(report, cell, parameters, start, tolerance, folder: Path) -> None:
     """Fill in what came out of the re-run in `folder`, and the verdict."""
     report["artifacts"] = compare_files(compared_files(cell, parameters, start), folder)
     seeds = parameters["seeds"]
-    recorded = read_predictions(cell.run, cell.test_set, parameters)
+    recorded = Results(parameters).predictions(cell.run, cell.test_set)
     evaluated = [
         folder / evaluation_folder(cell.run, seed, parameters["corpus"]["name"], cell.test_set)
         for seed in seeds

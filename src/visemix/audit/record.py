@@ -30,7 +30,8 @@ from visemix.papers.cells import (
 from visemix.run.atomic import sha256_bytes, sha256_file
 from visemix.tables.lineage import given_inputs, table_file
 from visemix.tables.made_from import VERSION, plain
-from visemix.tables.results import build_table
+from visemix.tables.paper_table import build_table
+from visemix.tables.results import Results
 
 MISSING, CHANGED = "missing", "changed"
 RECORD = "record that cannot be followed"
@@ -339,7 +340,7 @@ def _table_row(cell: Cell, parameters: dict) -> dict:
     """Is the cell's row in the table what papers/*.yaml and its predictions make it?"""
     paper, table, _ = cell.id.split("/")
     path = table_file(cell)
-    computed = build_table(paper, table, parameters).to_csv(index=False)
+    computed = build_table(paper, table, Results(parameters)).to_csv(index=False)
     found, expected = (_row(text, cell.id) for text in (path.read_text(), computed))
     findings = [] if found else [f"there is no row {cell.id}"]
     findings += [

@@ -15,6 +15,7 @@ from visemix.audit.record import AuditError
 from visemix.papers.cells import Cell, evaluation_files
 from visemix.run.atomic import write_text
 from visemix.tables.lineage import Step, given_inputs, steps_of
+from visemix.tables.results import Results
 
 # The step from which on a cell is made again, and the rules that this takes; None: all rules.
 STARTS = {
@@ -87,5 +88,5 @@ def borrowed(cell: Cell, parameters: dict, start: str) -> list[Path]:
 
 def remade_steps(cell: Cell, parameters: dict, start: str) -> list[Step]:
     """The recorded steps that making a cell again from `start` on repeats."""
-    steps, rules = steps_of(cell, parameters, parameters["seeds"])[:-1], STARTS[start]
+    steps, rules = steps_of(cell, Results(parameters), parameters["seeds"])[:-1], STARTS[start]
     return [step for step in steps if rules is None or step.rule in rules]

@@ -1,20 +1,15 @@
 """The page of one cell: its value, where it comes from, and what the recogniser answered."""
 
-import json
-from functools import lru_cache
-from pathlib import Path
-
-import pandas as pd
+from functools import cache
 
 from visemix.config.parameters import flatten
-from visemix.evaluation.statistics import wilson_interval
-from visemix.papers.cells import Cell, read_paper, resolve_run, table_cells, table_names
+from visemix.papers.cells import Cell
 from visemix.report import figures
 from visemix.report.explorer import explore, read_viseme_sequences, word_matrix_picture
 from visemix.report.provenance_graph import graph_svg
 from visemix.report.site import HOME, Site, add_file, add_picture, write_page
 from visemix.tables import lineage
-from visemix.tables.results import read_predictions
+from visemix.tables.results import Results
 
 
 def cell_address(cell_id: str) -> str:
@@ -22,52 +17,43 @@ def cell_address(cell_id: str) -> str:
     return f"cells/{cell_id.replace('/', '-')}.html"
 
 
-def table_address(paper: str, table: str) -> str:
-    """Address of the page of a table."""
-    return f"tables/{paper}-{table}.html"
-
-
-def write_cell_pages(site: Site, paper: str, parameters: dict, audits: dict[str, dict]) -> None:
+def write_cell_pages(site: Site, paper: dict, results: Results, audits: dict[str, dict]) -> None:
     """Write the page of every cell of a paper's tables.
 
-    Rows are read from tables/<paper>/<table>.csv; audits: of report.verdicts.read_audits.
+    paper: of pages.paper_facts; audits: of report.verdicts.read_audits.
     """
-    visemes = read_viseme_sequences(parameters["visemes"]["map"])
+    visemes = read_viseme_sequences(results.parameters["visemes"]["map"])
+    runs = {run["name"]: run for run in paper["runs"]}
 
-    @lru_cache
-    def explored(run: str, test_set: str) -> dict:  # cells share runs
-        predictions = read_predictions(run, test_set, parameters)
+    @cache  # cells share runs
+    def trained(run: str) -> dict:
+        return runs[run] | _trained(site, run, results)
+
+    @cache
+    def explored(run: str, test_set: str) -> dict:
+        predictions = results.predictions(run, test_set)
         picture = word_matrix_picture(predictions)
         name = f"confusion-{run}-{test_set}"
         return {
-            "e": explore(predictions, visemes, parameters["seeds"]),
+            "e": explore(predictions, visemes, results.parameters["seeds"]),
             "word_matrix": picture and add_picture(site, name, picture),
         }
 
-    for table in table_names(paper):
-        source = Path(f"tables/{paper}/{table}.csv")
-        rows = pd.read_csv(source, keep_default_na=False, dtype=str).set_index("cell_id")
-        cells = table_cells(paper, table)
+    for table in paper["tables"]:
+        trail = [HOME, (f"papers/{paper['key']}.html", paper["key"])]
+        trail += [(table["address"], table["caption"])]
+        cells, rows = table["cells"], {row["cell_id"]: row for row in table["rows"]}
         for at, cell in enumerate(cells):
-            row, measured = rows.loc[cell.id].to_dict(), {}
+            row, measured = rows[cell.id], {}
             if row["n"]:
-                measured = _measured(site, cell, source, parameters)
-                measured |= explored(cell.run, cell.test_set)
-            facts = {"audit": _audit(site, audits.get(cell.id)), "measured": measured}
-            _write(site, paper, table, cell, row, neighbours=_neighbours(cells, at), **facts)
-
-
-def _write(site: Site, paper: str, table: str, cell: Cell, row: dict, **facts) -> None:
-    content = read_paper(paper)
-    trail = [
-        HOME,
-        (f"papers/{paper}.html", paper),
-        (table_address(paper, table), content["tables"][table]["caption"]),
-    ]
-    facts |= {"metric": content["metric"], "readings": content["readings"]}
-    facts |= {"above": cell_address(row["above"]) if row["above"] else None}
-    address = cell_address(cell.id)
-    write_page(site, address, "cell.html", cell.row, trail, cell=cell, row=row, **facts)
+                measured = trained(cell.run) | explored(cell.run, cell.test_set)
+                measured |= _provenance(cell, results) | {"table_file": table["file"]}
+            facts = {"cell": cell, "row": row, "measured": measured}
+            facts |= {"metric": paper["metric"], "readings": paper["readings"]}
+            facts |= {"above": cell_address(row["above"]) if row["above"] else None}
+            facts |= {"audit": _audit(site, audits.get(cell.id))}
+            facts |= {"neighbours": _neighbours(cells, at)}
+            write_page(site, row["address"], "cell.html", cell.row, trail, **facts)
 
 
 def _audit(site: Site, audit: dict | None) -> dict | None:
@@ -86,51 +72,24 @@ def _neighbours(cells: list[Cell], at: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def _measured(site: Site, cell: Cell, table: Path, parameters: dict) -> dict:
-    """What the page of a cell shows only where the cell was measured here."""
-    seeds, run = parameters["seeds"], cell.run
-    steps = lineage.steps_of(cell, parameters, seeds[:1])
-    digests = lineage.digest_rows(cell, lineage.artifacts(steps), parameters)
+def _provenance(cell: Cell, results: Results) -> dict:
+    """The files and steps behind the value of a cell, of the first training."""
+    steps = lineage.steps_of(cell, results, results.parameters["seeds"][:1])
+    digests = lineage.digest_rows(cell, lineage.artifacts(steps), results)
     found = {row["file"]: row["found"] for row in digests}
-    record = lineage.read_training(run, seeds[0])
     description = f"From the corpus to the value of {cell.id}: the digests are in the table below"
+    graph = graph_svg(steps, found, description)
+    predictions = steps[-1].reads[0]
+    return {"graph": graph, "steps": steps, "digests": digests, "predictions_file": predictions}
+
+
+def _trained(site: Site, run: str, results: Results) -> dict:
+    """How a run was trained: its first record, and the curves of all its trainings."""
+    record = results.training(run)
+    chance = 1 / len(record["words"])
+    curves = figures.training_curves({run: results.histories(run)}, chance)
     return {
-        "graph": graph_svg(steps, found, description),
-        "steps": steps,
-        "digests": digests,
-        "trainings": training_rows(run, parameters),
-        "settings": resolve_run(run, parameters),
-        "model": flatten(record["model"]),
-        "training": flatten(record["training"]),
-        "environment": flatten(record["environment"]),
+        **{name: flatten(record[name]) for name in ("model", "training", "environment")},
         "code": record["digests"]["code"],
-        "curve": _curve(site, run, seeds, 1 / len(record["words"])),
-        "table_file": add_file(site, table),
-        "predictions_file": steps[-1].reads[0],
+        "curve": add_picture(site, f"training-{run}", curves),
     }
-
-
-def training_rows(run: str, parameters: dict) -> list[dict]:
-    """A row a training of a run: seed, record (training.json), validation.
-
-    validation: accuracy of the selected model with its 95% Wilson interval, per cent, and n.
-    """
-    manifest = Path(f"data/crops/{parameters['corpus']['name']}-val/manifest.json")
-    n = json.loads(manifest.read_text())["clips"]
-    rows = []
-    for seed in parameters["seeds"]:
-        record = lineage.read_training(run, seed)
-        accuracy = record["best"]["accuracy"]
-        low, high = wilson_interval(round(accuracy * n), n)
-        validation = {"accuracy": 100 * accuracy, "low": 100 * low, "high": 100 * high, "n": n}
-        rows.append({"seed": seed, "record": record, "validation": validation})
-    return rows
-
-
-def _curve(site: Site, run: str, seeds: list[int], chance: float) -> str:
-    address = f"pictures/training-{run}.png"
-    if not (site.folder / address).is_file():  # cells share runs
-        frames = [pd.read_csv(f"runs/{run}/seed-{seed}/history.csv") for seed in seeds]
-        picture = figures.training_curves({run: frames}, chance)
-        address = add_picture(site, f"training-{run}", picture)
-    return address

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from visemix.evaluation.statistics import wilson_interval
+from visemix.tables.results import percent
 
 NONE = "(none)"  # a viseme without a counterpart in the other word
 REJECTED = "(rejected)"  # a clip without a crop, which was read as nothing
@@ -59,8 +59,8 @@ def viseme_confusion(words: pd.DataFrame, visemes: Mapping[str, Sequence[str]]) 
     words' sequences are aligned (see `align`) and each pair counts once, so that a row sums to the
     visemes of that class in all spoken words. Row NONE are visemes that only the word read has,
     column NONE those that only the spoken word has. Rejected clips are left out. A recogniser of
-    words says no visemes: this tells which classes part the confused words, not which mouth shape
-    was seen, and it depends on the vocabulary. Raises KeyError for a word without a sequence.
+    words says no visemes: this shows which classes distinguish the confused words, not which mouth
+    shape was seen, and it depends on the vocabulary. Raises KeyError for a word without a sequence.
     """
     classes = sorted({one for word in {*words.index} for one in visemes[word]})
     answers = words.drop(columns=REJECTED, errors="ignore")
@@ -89,14 +89,12 @@ def viseme_accuracy(
         if not readings:  # no spoken word has it
             continue
         n = sum(number for word, number in clips.items() if viseme in visemes[word])
-        share = confusion.loc[viseme, viseme] / readings
-        low, high = wilson_interval(round(share * n), n)
-        percent = {"accuracy": 100 * share, "low": 100 * low, "high": 100 * high}
-        rows.append({"viseme": viseme, "readings": readings, "n": n} | percent)
+        found = percent(confusion.loc[viseme, viseme] / readings, n)
+        rows.append({"viseme": viseme, "readings": readings, "n": n} | found)
     return rows
 
 
-def shares(counts: pd.DataFrame) -> pd.DataFrame:
+def row_percentages(counts: pd.DataFrame) -> pd.DataFrame:
     """Counts as per cent of their row; a row without any stays 0."""
     return 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
 

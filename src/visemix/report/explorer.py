@@ -8,7 +8,7 @@ from visemix.report import figures
 from visemix.report.confusion import (
     REJECTED,
     confused_pairs,
-    shares,
+    row_percentages,
     viseme_accuracy,
     viseme_confusion,
     word_confusion,
@@ -43,18 +43,19 @@ def explore(
         "speakers_named": cropped.speaker[cropped.speaker != ""].nunique(),
         "pairs": pairs.head(PAIRS_SHOWN).to_dict("records"),
         "pairs_in_all": len(pairs),
-        "matrix": as_matrix(shares(words)) if len(words.columns) <= WORDS_IN_MATRIX else None,
-        "viseme_matrix": as_matrix(shares(matrix)),
+        "matrix": as_matrix(words) if len(words.columns) <= WORDS_IN_MATRIX else None,
+        "viseme_matrix": as_matrix(matrix),
         "visemes": viseme_accuracy(matrix, cropped.label.value_counts().to_dict(), visemes),
         "rejected_readings": int(words[REJECTED].sum()) if REJECTED in words else 0,
         **clip_list(predictions),
     }
 
 
-def as_matrix(table: pd.DataFrame) -> dict:
-    """A matrix for the template: `columns`, and `rows` as (name, values) pairs."""
-    rows = zip(table.index, table.to_numpy().tolist(), strict=True)
-    return {"columns": table.columns.tolist(), "rows": list(rows)}
+def as_matrix(counts: pd.DataFrame) -> dict:
+    """Per cent of each row, for the template: `columns`, and `rows` as (name, values) pairs."""
+    values = row_percentages(counts).to_numpy().tolist()
+    rows = list(zip(counts.index, values, strict=True))
+    return {"columns": counts.columns.tolist(), "rows": rows}
 
 
 def word_matrix_picture(predictions: list[pd.DataFrame]) -> bytes | None:
@@ -62,7 +63,7 @@ def word_matrix_picture(predictions: list[pd.DataFrame]) -> bytes | None:
     words = sorted(predictions[0].label.unique())
     if len(words) <= WORDS_IN_MATRIX:
         return None
-    return figures.confusion_matrix(predictions[0], words)
+    return figures.confusion_matrix(row_percentages(word_confusion(predictions[:1])), words)
 
 
 def _by(predictions: list[pd.DataFrame], column: str) -> dict[str, dict]:
@@ -119,20 +120,10 @@ def clip_list(predictions: list[pd.DataFrame]) -> dict:
             f"{len(first)} of {len(wrong)} wrong clips, those to whose true word the recogniser "
             "gave the least probability"
         )
-    clips = [
-        {
-            "clip_id": row.clip_id,
-            "label": row.label,
-            "speaker": row.speaker,
-            "correct": row.correct,
-            "rejected": row.rejected,
-            "right": row.right,
-            "probability": row.label_probability,
-            "top": list(zip(row.top5, row.top5_probability, strict=True)),
-        }
-        for row in first.itertuples()
-    ]
-    return {"clips": clips, "clips_rule": rule}
+    top = zip(first.top5, first.top5_probability, strict=True)
+    first = first.assign(top=[list(zip(*both, strict=True)) for both in top])
+    clips = first.rename(columns={"label_probability": "probability"})
+    return {"clips": clips.to_dict("records"), "clips_rule": rule}
 
 
 def read_viseme_sequences(map_name: str) -> dict[str, list[str]]:

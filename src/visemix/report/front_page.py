@@ -9,14 +9,9 @@ from visemix.evaluation.statistics import accuracy_interval, speakers_of
 from visemix.papers.cells import read_paper
 from visemix.report.cell_page import cell_address
 from visemix.report.site import Site, write_page
-from visemix.report.table_text import kind
 from visemix.report.verdicts import comparison_verdicts, counted
-from visemix.tables.results import (
-    read_predictions,
-    summarise,
-    table_comparisons,
-    table_predictions,
-)
+from visemix.tables.paper_table import kind
+from visemix.tables.results import Results, summarise
 
 STATUS = {"literature": "quoted from the literature", "not yet run": "not yet run"}
 
@@ -24,17 +19,15 @@ STATUS = {"literature": "quoted from the literature", "not yet run": "not yet ru
 def write_front_page(
     site: Site, papers: list[dict], audits: dict[str, dict], claims: list[dict], **facts
 ) -> None:
-    """Write index.html. papers: as of pages.read_results; facts: which other pages there are."""
-    tables = [table for paper in papers for table in paper["tables"]]
-    rows = [row for table in tables for row in table["rows"]]
+    """Write index.html. papers: as of pages.paper_facts; facts: which other pages there are."""
+    rows = [row for paper in papers for table in paper["tables"] for row in table["rows"]]
     ids = {row["cell_id"] for row in rows}
-    frames = [pd.DataFrame(table["rows"]) for table in tables]
     statuses = list(Counter(map(_status, rows)).items())
     without = sum(bool(row["n"]) and row["cell_id"] not in audits for row in rows)
     audited = [*counted(list(audits.values()), "verdict"), ("not audited", without)]
     counts = [
         ("cells", None, statuses),
-        ("compared rows", None, list(comparison_verdicts(frames).items())),
+        ("compared rows", None, list(comparison_verdicts(rows).items())),
         ("audits of measured cells", None, audited),
         ("prose claims", "claims.html", counted(claims, "verdict")),
     ]
@@ -42,28 +35,19 @@ def write_front_page(
         audit | {"address": cell_address(cell) if cell in ids else None}
         for cell, audit in sorted(audits.items())
     ]
-    write_page(
-        site,
-        "index.html",
-        "index.html",
-        title="Front page",
-        papers=papers,
-        counts=counts,
-        audits=shown,
-        claims=bool(claims),
-        **facts,
-    )
+    facts |= {"papers": papers, "counts": counts, "audits": shown, "claims": bool(claims)}
+    write_page(site, "index.html", "index.html", "Front page", **facts)
 
 
-def answers(name: str, parameters: dict) -> list[dict]:
+def answers(name: str, results: Results) -> list[dict]:
     """The questions that a paper's runs were made for, answered with n, interval and p.
 
     Entries have question and either summary (of tables.results.summarise) and chance, in per cent,
     or comparison (of tables.results.compared, as the table on the same test set has it).
     """
     paper = read_paper(name)
-    full = read_predictions(paper["full_model"], "test", parameters)
-    shuffled = read_predictions(paper["full_model"], "test-shuffled", parameters)
+    full = results.predictions(paper["full_model"], "test")
+    shuffled = results.predictions(paper["full_model"], "test-shuffled")
     chance = 100 / full[0].label.nunique()
     found = [
         {"question": "Does the full model read lips (chance below its interval)?"}
@@ -72,9 +56,7 @@ def answers(name: str, parameters: dict) -> list[dict]:
         | {"summary": _summary(shuffled), "chance": chance},
     ]
     for asked in paper["questions"]:
-        table = asked["table"]
-        rows = table_predictions(name, table, parameters)
-        comparison = table_comparisons(name, table, rows)[asked["without"], asked["with"]]
+        comparison = results.comparisons(name, asked["table"])[asked["without"], asked["with"]]
         found.append({"question": asked["question"], "comparison": comparison})
     return found
 

@@ -27,40 +27,21 @@ def clip_rows(parameters: dict) -> list[dict]:
     rows = []
     for name, clips in sets.items():
         crops = open_crops(Path("data/crops") / f"{corpus}-{name}")
-        rejects = pd.read_parquet(crops.folder / "rejects.parquet")
-        rows.append(
-            {
-                "name": f"{corpus} {name}",
-                "clips": len(clips),
-                "used": len(crops.index),
-                "speakers": clips.speaker.replace("", pd.NA).nunique() or "not known",
-                "reasons": _reasons(rejects),
-            }
-        )
-    records = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/records.parquet")
-    rejected = records[records.status == "rejected"]
-    lag = read_lag(f"data/synthesis/{corpus}-{generator}/lag.json")
-    rows.append(
-        {
-            "name": f"synthetic ({generator}), training only",
-            "clips": len(records),
-            "used": int((records.status == "accepted").sum()),
-            "speakers": records.portrait.nunique(),
-            "reasons": "; ".join(filter(None, [describe(lag), _reasons(rejected)])),
-        }
-    )
-    excluded = pd.read_parquet(f"data/synthesis/{corpus}-{generator}/excluded_portraits.parquet")
-    portraits = records.portrait.nunique()
-    rows.append(
-        {
-            "name": "portraits looked at for the synthetic clips",
-            "clips": portraits + len(excluded),
-            "used": portraits,
-            "speakers": portraits,
-            "reasons": _reasons(excluded),
-        }
-    )
-    return rows
+        speakers = clips.speaker.replace("", pd.NA).nunique() or "not known"
+        reasons = _reasons(read_rejects(crops.folder))
+        rows.append((f"{corpus} {name}", len(clips), len(crops.index), speakers, reasons))
+    folder = Path(f"data/synthesis/{corpus}-{generator}")
+    records = pd.read_parquet(folder / "records.parquet")
+    excluded = pd.read_parquet(folder / "excluded_portraits.parquet")
+    used, portraits = (records.status == "accepted").sum(), records.portrait.nunique()
+    rejected = _reasons(records[records.status == "rejected"])
+    reasons = "; ".join(filter(None, [describe(read_lag(folder / "lag.json")), rejected]))
+    name = f"synthetic ({generator}), training only"
+    rows.append((name, len(records), used, portraits, reasons))
+    name, looked_at = "portraits looked at for the synthetic clips", portraits + len(excluded)
+    rows.append((name, looked_at, portraits, portraits, _reasons(excluded)))
+    keys = ("name", "clips", "used", "speakers", "reasons")
+    return [dict(zip(keys, row, strict=True)) for row in rows]
 
 
 def _reasons(rejects: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from visemix.evaluation.statistics import VERDICTS
-from visemix.report.shown import audit_files
+from visemix.tables.shown import audit_files
 
 CLAIMS = Path("tables/claims.csv")
 AUDIT_VERDICTS = ("bitwise equal", "equal within tolerance", "differs", "cannot be checked")
@@ -44,10 +44,7 @@ def counted(rows: list[dict], column: str) -> list[tuple[str, int]]:
     return Counter(row[column] for row in rows).most_common()
 
 
-def comparison_verdicts(tables: list[pd.DataFrame]) -> dict[str, int]:
-    """How many compared rows have each of evaluation.statistics.VERDICTS.
-
-    tables: as in tables/<paper>/<table>.csv, read as text.
-    """
-    found = Counter(row for table in tables for row in table.verdict[table.above != ""])
+def comparison_verdicts(rows: list[dict]) -> dict[str, int]:
+    """How many compared rows of tables have each of evaluation.statistics.VERDICTS."""
+    found = Counter(row["verdict"] for row in rows if row["above"])
     return {verdict: found[verdict] for verdict in VERDICTS}

@@ -1,12 +1,11 @@
 """Where the number of a cell comes from: the artifacts on its way, the steps, and their digests."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from visemix.papers.cells import Cell, evaluation_folder, mixture_file
-from visemix.run.atomic import sha256_file
+from visemix.tables.results import Results
 
 
 class Step(NamedTuple):
@@ -22,11 +21,12 @@ def table_file(cell: Cell) -> Path:
     return Path("tables") / f"{cell.id.rpartition('/')[0]}.csv"
 
 
-def steps_of(cell: Cell, parameters: dict, seeds: list[int]) -> list[Step]:
+def steps_of(cell: Cell, results: Results, seeds: list[int]) -> list[Step]:
     """The steps between the corpus' manifest and the table of a measured cell, for some seeds.
 
     The clips a run learnt from are taken from the training.json of the first seed.
     """
+    parameters = results.parameters
     corpus = parameters["corpus"]["name"]
     manifest = f"data/manifests/{corpus}.parquet"
     crops = {name: f"data/crops/{corpus}-{name}/manifest.json" for name in ("val", cell.test_set)}
@@ -38,7 +38,7 @@ def steps_of(cell: Cell, parameters: dict, seeds: list[int]) -> list[Step]:
     else:
         steps += [Step("crops", (manifest,), crops[cell.test_set])]
     sources = []
-    for source in read_training(cell.run, seeds[0])["mixture"]["sources"]:
+    for source in results.training(cell.run, seeds[0])["mixture"]["sources"]:
         learnt = Path(source["folder"])
         sources.append(f"{learnt}/manifest.json")
         if source["role"] == "synthetic":
@@ -75,26 +75,22 @@ def given_inputs(parameters: dict) -> list[Path]:
     return sorted({Path(path) for path in paths if path})
 
 
-def read_training(run: str, seed: int) -> dict:
-    """training.json of one training."""
-    return json.loads(Path(f"runs/{run}/seed-{seed}/training.json").read_text())
-
-
 def artifacts(steps: Iterable[Step]) -> list[str]:
     """The files of a graph in the order in which they were made, each once."""
     return list(dict.fromkeys(file for step in steps for file in (*step.reads, step.writes)))
 
 
-def digest_rows(cell: Cell, files: list[str], parameters: dict) -> list[dict]:
+def digest_rows(cell: Cell, files: list[str], results: Results) -> list[dict]:
     """A row an artifact of the graph: {file, found, agrees, by}.
 
     found: sha256 of the file as it lies in the working directory; agrees: whether the step that
     wrote it, or a later one that read it, recorded the same, None where none did; by: the file that
     says so. Of a mixture, which is small, the training recorded the content.
     """
+    parameters = results.parameters
     corpus, seed = parameters["corpus"]["name"], parameters["seeds"][0]
     training = f"runs/{cell.run}/seed-{seed}/training.json"
-    record = read_training(cell.run, seed)
+    record = results.training(cell.run)
     metrics = evaluation_folder(cell.run, seed, corpus, cell.test_set) / "metrics.json"
     recorded = {
         f"{source['folder']}/manifest.json": (source["manifest_sha256"], training)
@@ -102,7 +98,7 @@ def digest_rows(cell: Cell, files: list[str], parameters: dict) -> list[dict]:
     }
     validation = f"data/crops/{corpus}-val/manifest.json"
     recorded[validation] = (record["digests"]["validation_manifest"], training)
-    evaluated = json.loads(metrics.read_text())
+    evaluated = results.json(metrics)
     for file, key in (
         (f"runs/{cell.run}/seed-{seed}/model.safetensors", "weights_sha256"),
         (f"data/crops/{corpus}-{cell.test_set}/manifest.json", "crops_manifest_sha256"),
@@ -110,15 +106,15 @@ def digest_rows(cell: Cell, files: list[str], parameters: dict) -> list[dict]:
     ):
         recorded[file] = (evaluated.get(key), str(metrics))
     made = table_file(cell).with_suffix(".json")
-    outputs = json.loads(made.read_text())["outputs"] if made.is_file() else {}
+    outputs = results.json(made)["outputs"] if made.is_file() else {}
     recorded |= {file: (digest, str(made)) for file, digest in outputs.items()}
     mixture = mixture_file(cell.run, parameters)
     rows = []
     for file in files:
-        found = sha256_file(file)
+        found = results.sha256(file)
         digest, by = recorded.get(file, (None, ""))
         agrees = None if digest is None else digest == found
         if file == str(mixture):
-            agrees, by = json.loads(mixture.read_text()) == record["mixture"], training
+            agrees, by = results.json(mixture) == record["mixture"], training
         rows.append({"file": file, "found": found, "agrees": agrees, "by": by})
     return rows

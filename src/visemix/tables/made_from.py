@@ -46,7 +46,7 @@ def write_record(
 
 
 def code_in_use(start: str, parameters: dict) -> dict[str, str]:
-    """{file: sha256} of the modules that have a part in a cell made again from `start` on."""
+    """{file: sha256} of the modules that have a part in a cell re-run from `start` on."""
     starts = list(STEPS)[: list(STEPS).index(start) + 1]
     scripts = [SCRIPTS / f"{name}.py" for key in starts for name in STEPS[key]]
     generator = GENERATORS[parameters["synthesis"]["generator"]]

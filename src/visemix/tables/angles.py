@@ -8,7 +8,7 @@ import pandas as pd
 
 from visemix.evaluation.resolution import pooled_seed_variance
 from visemix.papers.cells import compared_cells
-from visemix.tables.results import compared, summarise, table_predictions
+from visemix.tables.results import Results, compared, summarise
 
 AXES = ["untouched", "yaw", "pitch", "both"]
 COLUMNS = ["run", "axis", "angle", "n", "accuracy", "low", "high"]
@@ -36,7 +36,7 @@ def accuracy_by_angle(
         if lost:
             raise ValueError(
                 f"{len(lost)} clips of {run} have no angle, {min(lost)!r} for one; the manifest of "
-                "the pose set is of another run: make it and the evaluations again"
+                "the pose set is of another run: re-run it and the evaluations"
             )
         keys = groups.loc[frames[0].clip_id]
         for (axis, angle), clips in keys.groupby(["axis", "angle"], observed=True).groups.items():
@@ -53,18 +53,17 @@ def _groups(angles: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"axis": axis, "angle": turned.max(axis=1)})
 
 
-def turned_differences(paper: str, table: str, parameters: dict) -> list[dict]:
+def turned_differences(paper: str, table: str, results: Results) -> list[dict]:
     """The comparisons of a table on the pose set, over its turned clips alone.
 
     Returns for each compared pair {row, above} (names of the rows) and the results of
-    tables.results.compared, whose p_holm is corrected for them. `parameters` needs corpus.name
-    and seeds.
+    tables.results.compared, whose p_holm is corrected for them.
     """
-    angles = read_angles(parameters["corpus"]["name"])
+    angles = read_angles(results.parameters["corpus"]["name"])
     turned = angles.clip_id[(angles.yaw != 0) | (angles.pitch != 0)]
     rows = {
         run: [frame[frame.clip_id.isin(turned)] for frame in frames]
-        for run, frames in table_predictions(paper, table, parameters).items()
+        for run, frames in results.of_table(paper, table).items()
     }
     pairs = {
         (later.row, earlier.row): (rows[earlier.run], rows[later.run])

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from visemix.evaluation import power
-from visemix.evaluation.crossed import Components, design_effect, variance_components
+from visemix.evaluation.crossed import design_effect, variance_components
 from visemix.evaluation.resolution import compare_rows, named_clips, pooled_seed_variance, scores
 from visemix.evaluation.statistics import speakers_of
 from visemix.papers.cells import Cell, compared_cells, table_names
 from visemix.papers.claims import read_claims
-from visemix.tables.results import table_predictions
+from visemix.tables.results import Results, in_points
+from visemix.tables.text import render
 
 COLUMNS = [
     "table", "row", "above", "n", "seeds", "discordant", "training_sd", "detectable",
@@ -21,7 +22,7 @@ COLUMNS = [
 ALWAYS_ASKED = 0.2  # points
 
 
-def power_table(paper: str, parameters: dict) -> pd.DataFrame:
+def power_table(paper: str, results: Results) -> pd.DataFrame:
     """For each comparison of a paper's tables, what it takes to show 0.2 points, and what it takes
     to show the published difference: a row each.
 
@@ -33,19 +34,17 @@ def power_table(paper: str, parameters: dict) -> pd.DataFrame:
     set has; least_seeds however many clips, and clips_at_twice_least_seeds. 'none' where no number
     is enough (of seeds up to power.MOST_SEEDS), '' where one seed a row tells nothing about
     trainings.
-    `parameters` needs corpus.name and seeds.
     """
     _, test_sets = read_claims()
     rows = []
     for table in table_names(paper):
         pairs = compared_cells(paper, table)
-        predictions = table_predictions(paper, table, parameters)
+        predictions = results.of_table(paper, table)
         seeds = pooled_seed_variance(list(predictions.values()))
         for above, cell in pairs:
-            both = [predictions[above.run], predictions[cell.run]]
-            observed = _observed(*both, seeds) | {"table": table}
-            observed |= {"row": cell.id, "above": above.id}
-            design = power.Design(_components(*both, seeds), len(predictions))
+            observed, components = _observed(predictions[above.run], predictions[cell.run], seeds)
+            observed |= {"table": table, "row": cell.id, "above": above.id}
+            design = power.Design(components, len(predictions))
             paper_clips = test_sets[cell.test_set]["n"]
             for asked, difference in _asked(above, cell):
                 row = observed | {"asked": asked, "difference": difference}
@@ -61,42 +60,37 @@ def _asked(above: Cell, cell: Cell) -> list[tuple[str, float]]:
     return [(name, difference) for difference, name in asked.items() if difference > 0]
 
 
-def _components(first: list[pd.DataFrame], second: list[pd.DataFrame], seeds) -> Components:
-    clusters = speakers_of(named_clips([*first, *second]))
-    return variance_components(scores(first), scores(second), clusters, seeds)
-
-
-def _observed(first: list[pd.DataFrame], second: list[pd.DataFrame], seeds) -> dict:
+def _observed(first: list[pd.DataFrame], second: list[pd.DataFrame], seeds) -> tuple:
+    """What was observed of two rows, by the names of COLUMNS, and its components of variance."""
     result = compare_rows(first, second, seeds)
     clusters = speakers_of(named_clips([*first, *second]))
-    gain = scores(second[:1])[0] - scores(first[:1])[0]
-    components = _components(first, second, seeds)
+    right = scores(first), scores(second)
+    components = variance_components(*right, clusters, seeds)
     return {
         "n": result["n"],
         "seeds": len(first),
-        "design_effect": design_effect(gain, clusters),
-        "discordant": 100 * float(np.mean(scores(first) != scores(second))),
+        "design_effect": design_effect(right[1][0] - right[0][0], clusters),
+        "discordant": 100 * float(np.mean(right[0] != right[1])),
         "training_sd": 100 * math.sqrt(components.trainings),  # nan with one seed
-        "detectable": 100 * result["detectable"],
-        "detectable_over_seeds": 100 * result["detectable_over_seeds"],
-    }
+        **in_points(result, "detectable", "detectable_over_seeds"),
+    }, components
 
 
 def _needed(row: dict, paper_clips: int, design: power.Design) -> dict:
     """Clips and seeds that show the difference of a row, by the names of COLUMNS."""
-    share = row["difference"] / 100
-    given = power.clips_needed_given_trainings(row["discordant"] / 100, share)
+    gain = row["difference"] / 100
+    given = power.clips_needed_given_trainings(row["discordant"] / 100, gain)
     given = math.ceil(row["design_effect"] * given)  # clips of few speakers say less
     if row["seeds"] == 1:
         names = ("seeds_at_n", "seeds_at_paper_clips", "least_seeds", "clips_at_twice_least_seeds")
         return {"clips_given_trainings": given} | dict.fromkeys(names, "")
-    least = power.seeds_needed(design, share, math.inf)
+    least = power.seeds_needed(design, gain, math.inf)
     needed = {
         "clips_given_trainings": given,
-        "seeds_at_n": power.seeds_needed(design, share, row["n"]),
-        "seeds_at_paper_clips": power.seeds_needed(design, share, paper_clips),
+        "seeds_at_n": power.seeds_needed(design, gain, row["n"]),
+        "seeds_at_paper_clips": power.seeds_needed(design, gain, paper_clips),
         "least_seeds": least,
-        "clips_at_twice_least_seeds": least and power.clips_needed(design, share, 2 * least),
+        "clips_at_twice_least_seeds": least and power.clips_needed(design, gain, 2 * least),
     }
     return {name: "none" if value is None else value for name, value in needed.items()}
 
@@ -137,11 +131,4 @@ def _clips(count: int | str) -> str:
 
 def power_markdown(paper: str, table: pd.DataFrame, scale: str) -> str:
     """The table for people: a sentence a row."""
-    lines = [f"### {paper}: what it takes to resolve a difference (80% power, 5%, two-sided)", ""]
-    lines += [
-        f"From the disagreement and the spread of seeds observed at scale {scale}; other data and "
-        "other networks have others, and a spread over few seeds is itself uncertain.",
-        "",
-    ]
-    lines += [f"* {row.row} against {row.above}: {row.words}" for row in table.itertuples()]
-    return "\n".join(lines) + "\n"
+    return render("power", paper=paper, rows=table.to_dict("records"), scale=scale)

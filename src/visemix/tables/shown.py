@@ -16,7 +16,7 @@ def audit_files() -> list[Path]:
 def shown_digest() -> str:
     """sha256 over the audits and the tables of generators and of the beta axis.
 
-    A parameter of rule `report`, so that it is made again when they change without asking for
+    A parameter of rule `report`, so that it is re-run when they change, without asking for
     them; '' without any of them.
     """
     generators = [GENERATORS] if GENERATORS.is_file() else []

@@ -1,23 +1,15 @@
 """The beta axis as tables: accuracy over beta, fitted curves, and what each generator does."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from visemix.config.repeats import repeats_value
 from visemix.evaluation.beta_fit import KNOTS, Fit, fit_with_interval
-from visemix.evaluation.resolution import (
-    named_clips,
-    pooled_seed_variance,
-    scores,
-)
-from visemix.evaluation.statistics import HIGHER, LOWER, ONE_TRAINING, speakers_of, verdict
+from visemix.evaluation.resolution import named_clips, pooled_seed_variance, scores
+from visemix.evaluation.statistics import HIGHER, LOWER, ONE_TRAINING, speakers_of
 from visemix.papers.beta_axis import Point, curve_points
-from visemix.report.shown import BETA
-from visemix.report.site import HOME, Site, add_file, write_page
-from visemix.tables.results import compared, read_predictions, summarise
+from visemix.tables.results import Results, compared, in_points, summarise
+from visemix.tables.text import render
 
 CURVE = [
     "control", "generator", "repeats", "beta", "run", "steps", "accuracy", "low", "high", "n",
@@ -34,30 +26,27 @@ CONTROLS = {"updates": "equal updates", "epochs": "equal epochs"}
 BOOTSTRAP_SEED = 0
 
 
-def read_axis(parameters: dict) -> dict[Point, list[pd.DataFrame]]:
-    """Per-clip predictions on the test split of every point, one frame a seed of the axis.
+def seeds_of_axis(parameters: dict) -> dict:
+    """The parameters with the seeds that the points of the axis are trained with."""
+    return parameters | {"seeds": parameters["beta"]["seeds"]}
 
-    `parameters` needs beta, corpus, papers, runs and synthesis.
+
+def read_axis(results: Results) -> dict[Point, list[pd.DataFrame]]:
+    """Per-clip predictions on the test split of every point, one frame a seed.
+
+    The parameters of `results`, of `seeds_of_axis`, need what rule `beta_curve` gives.
     """
-    seeds = parameters | {"seeds": parameters["beta"]["seeds"]}
-    points = curve_points(parameters)
-    by_run = {run: read_predictions(run, "test", seeds) for run in {p.run for p in points}}
-    return {point: by_run[point.run] for point in points}
+    return {p: results.predictions(p.run, "test") for p in curve_points(results.parameters)}
 
 
-def curve_table(axis: dict[Point, list[pd.DataFrame]], parameters: dict) -> pd.DataFrame:
-    """One row a point, columns CURVE: accuracy, its 95% Wilson interval and sd in per cent.
-
-    The interval is that of the mean over seeds on n clips (see tables.results.summarise); sd, over
-    seeds, is '' with one seed.
-    """
+def curve_table(axis: dict[Point, list[pd.DataFrame]], results: Results) -> pd.DataFrame:
+    """One row a point, columns CURVE: accuracy, its interval and sd (`summarise`) in per cent."""
     rows = []
     for point, predictions in axis.items():
-        seed = parameters["beta"]["seeds"][0]
-        record = json.loads(Path(f"runs/{point.run}/seed-{seed}/training.json").read_text())
+        record = results.training(point.run)
         row = point._asdict() | summarise(predictions)
         row |= {"beta": record["mixture"]["beta"], "steps": record["training"]["steps"]}
-        rows.append(row | {"scale": parameters["scale"]})
+        rows.append(row | {"scale": results.parameters["scale"]})
     return pd.DataFrame(rows, columns=CURVE)
 
 
@@ -75,8 +64,7 @@ def difference_table(axis: dict[Point, list[pd.DataFrame]], curve: pd.DataFrame)
     pairs = {at: (by_run[real], by_run[point["run"]]) for at, point in enumerate(points)}
     rows = []
     for at, result in compared(pairs, pooled_seed_variance(list(by_run.values()))).items():
-        percent = {key: 100 * result[key] for key in ("difference", "low", "high")}
-        rows.append(points[at] | result | percent)
+        rows.append(points[at] | result | in_points(result))
     return pd.DataFrame(rows)[DIFFERENCES]
 
 
@@ -158,68 +146,13 @@ def place_in_words(fit: Fit | None) -> str:
 
 def curve_markdown(curve: pd.DataFrame, fits: dict[tuple[str, str], Fit]) -> str:
     """Accuracy over beta for people."""
-    lines = [f"### Word accuracy over beta (test split, scale {curve.scale[0]})", ""]
-    lines += ["| control | generator | N | beta | updates | accuracy [95% interval] | n |"]
-    lines += ["|---|---|---|---|---|---|---|"]
-    for row in curve.itertuples():
-        here = f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}]"
-        if row.seeds > 1:
-            here += f", sd {row.sd:.1f} over {row.seeds} seeds"
-        lines.append(
-            f"| {CONTROLS[row.control]} | {row.generator} | {row.repeats} | {row.beta:.3f} | "
-            f"{row.steps} | {here} | {row.n} |"
-        )
     pairs = dict.fromkeys(zip(curve.control, curve.generator, strict=True))
-    lines.append("")
-    lines += [f"* {CONTROLS[c]}, {g}: {place_in_words(fits.get((c, g)))}" for c, g in pairs]
-    return "\n".join(lines) + "\n"
+    places = [(CONTROLS[c], g, place_in_words(fits.get((c, g)))) for c, g in pairs]
+    rows = curve.to_dict("records")
+    return render("beta_curve", rows=rows, controls=CONTROLS, places=places)
 
 
 def differences_markdown(differences: pd.DataFrame) -> str:
     """Every mixture against the real clips alone, and the verdicts, for people."""
-    lines = [f"### Against the real clips alone (scale {differences.scale[0]})", ""]
-    head = "| control | generator | N | beta | difference [95% interval] | p | p (Holm) | |"
-    lines += [head, "|---|---|---|---|---|---|---|---|"]
-    lines += [
-        f"| {CONTROLS[row.control]} | {row.generator} | {row.repeats} | {row.beta:.3f} | "
-        f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}] | "
-        f"{row.p:.2g} | {row.p_holm:.2g} | {row.verdict} |"
-        for row in differences.itertuples()
-    ]
-    lines.append("")
-    lines += [
-        f"* {CONTROLS[v['control']]}, {v['generator']}: {v['words']}" for v in verdicts(differences)
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def page_facts() -> dict | None:
-    """For templates/beta.html, or None before `snakemake beta_curve` was run.
-
-    `pictures` are (name, path) pairs of the figures under tables/beta.
-    """
-    if not (BETA / "verdicts.csv").is_file():
-        return None
-    curve = pd.read_csv(BETA / "curve.csv", keep_default_na=False, dtype={"repeats": str})
-    differences = pd.read_csv(BETA / "verdicts.csv", dtype={"repeats": str})
-    if "verdict" not in differences:  # made by older code
-        facts = zip(differences.difference, differences.p_holm, differences.seeds, strict=True)
-        differences["verdict"] = [verdict(*one) for one in facts]
-    pictures = [BETA / "curve.png", BETA / "verdicts.png"]
-    if (BETA / "samplings.csv").is_file():
-        pictures += sorted(BETA.glob("samplings-*.png"))
-    return {
-        "curve": curve.to_dict("records"),
-        "differences": differences.to_dict("records"),
-        "verdicts": verdicts(differences),
-        "fits": pd.read_csv(BETA / "fits.csv").to_dict("records"),
-        "controls": CONTROLS,
-        "pictures": [(path.name, path) for path in pictures],
-    }
-
-
-def write_page_of_axis(site: Site, facts: dict) -> None:
-    """Write beta.html. facts: of `page_facts`."""
-    pictures = [(name, add_file(site, path, "pictures")) for name, path in facts["pictures"]]
-    title = "The beta axis: how much synthetic video, against the real clips alone?"
-    write_page(site, "beta.html", "beta.html", title, [HOME], **facts | {"pictures": pictures})
+    rows, said = differences.to_dict("records"), verdicts(differences)
+    return render("beta_verdicts", rows=rows, controls=CONTROLS, verdicts=said)

@@ -10,7 +10,8 @@ from visemix.evaluation.resolution import pooled_seed_variance
 from visemix.evaluation.statistics import HIGHER
 from visemix.papers.beta_axis import real_only_run, samples
 from visemix.papers.cells import mixture_file
-from visemix.tables.results import compared, read_predictions, summarise
+from visemix.tables.results import Results, compared, summarise
+from visemix.tables.text import render
 
 COLUMNS = [
     "generator", "share", "draw", "clips", "run", "accuracy", "low", "high", "n", "rejected",
@@ -18,18 +19,17 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def samplings_table(parameters: dict) -> pd.DataFrame:
-    """One row a draw, columns COLUMNS, and first the real clips alone (share 0, no draw).
+def samplings_table(results: Results) -> pd.DataFrame:
+    """One row a draw, columns COLUMNS, and first the real clips alone (share 0 per cent, no draw).
 
-    Accuracies are as in report.beta.curve_table, `clips` is the size of the training set. The
+    Accuracies are as in beta_curve.curve_table, `clips` is the size of the training set. The
     difference is to the real clips alone, p_holm corrected for all draws, verdict what follows from
-    it (tables.results.compared). The paper's claim is
-    that at 50% generated clips all four draws beat them.
+    it (tables.results.compared). The paper's claim is that at 50% generated clips all four draws
+    beat them. The parameters of `results` are of beta_curve.seeds_of_axis.
     """
-    seeded = parameters | {"seeds": parameters["beta"]["seeds"]}
-    drawn = samples(parameters)
-    real = real_only_run(parameters)
-    runs = {run: read_predictions(run, "test", seeded) for run in [real, *(s.run for s in drawn)]}
+    parameters = results.parameters
+    drawn, real = samples(parameters), real_only_run(parameters)
+    runs = {run: results.predictions(run, "test") for run in [real, *(s.run for s in drawn)]}
     variance = pooled_seed_variance(list(runs.values()))
     rows = [{"share": 0, "draw": "", "generator": "", "run": real}]
     pairs = {sample: (runs[real], runs[sample.run]) for sample in drawn}
@@ -63,26 +63,11 @@ def spread_over_draws(table: pd.DataFrame) -> pd.DataFrame:
 
 def samplings_markdown(table: pd.DataFrame) -> str:
     """The draws, and their spread, for people."""
-    real = table.iloc[0]
-    lines = [f"### Draws of synthetic clips (test split, scale {real.scale})", ""]
-    head = "| generator | synthetic | draw | clips | accuracy [95% interval] | against real alone |"
-    lines += [head + " p (Holm) |", "|---|---|---|---|---|---|---|"]
-    for row in table.itertuples():
-        against = f"{row.difference:+.1f} | {row.p_holm:.2g}: {row.verdict}" if row.draw else " | "
-        lines.append(
-            f"| {row.generator or 'real alone'} | {row.share}% | {row.draw} | {row.clips} | "
-            f"{row.accuracy:.1f} [{row.low:.1f}, {row.high:.1f}] | {against} |"
-        )
-    lines.append("")
-    for row in spread_over_draws(table).itertuples():
-        draws = table[(table.generator == row.generator) & (table.share == row.share)]
-        above = draws.difference > 0
-        lines.append(
-            f"* {row.generator}, {row.share}%: {row.accuracy:.1f}, sd {row.sd:.1f} over the draws; "
-            f"{above.sum()} of {row.draws} above the real clips alone, "
-            f"{(draws.verdict == HIGHER).sum()} of them resolved"
-        )
-    if real.seeds > 1:
-        pooled = math.sqrt((table.sd.astype(float) ** 2).mean())
-        lines.append(f"* trainings on the same clips, over {real.seeds} seeds: sd {pooled:.1f}")
-    return "\n".join(lines) + "\n"
+    spread = []
+    for row in spread_over_draws(table).to_dict("records"):
+        draws = table[(table.generator == row["generator"]) & (table.share == row["share"])]
+        above, resolved = (draws.difference > 0).sum(), (draws.verdict == HIGHER).sum()
+        spread.append(row | {"above": above, "resolved": resolved})
+    several = table.seeds.iloc[0] > 1
+    pooled = math.sqrt((table.sd.astype(float) ** 2).mean()) if several else None
+    return render("samplings", rows=table.to_dict("records"), spread=spread, pooled=pooled)

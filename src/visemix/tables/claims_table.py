@@ -8,7 +8,8 @@ from visemix.evaluation.resolution import compare_rows, named_clips, pooled_seed
 from visemix.evaluation.statistics import HIGHER, LOWER, UNRESOLVED, holm, speakers_of, verdict
 from visemix.papers.cells import Cell
 from visemix.papers.claims import claim_cells, compared_pairs, not_run_because, read_claims
-from visemix.tables.results import read_predictions, table_predictions
+from visemix.tables.results import Results, in_points
+from visemix.tables.text import render
 
 COLUMNS = [
     "id", "paper", "where", "claim", "cells", "arithmetic", "arithmetic_verdict", "note",
@@ -26,21 +27,20 @@ def arithmetic(claim: dict) -> dict[str, float]:
     }
 
 
-def claims_table(parameters: dict) -> pd.DataFrame:
+def claims_table(results: Results) -> pd.DataFrame:
     """One row a claim of papers/claims.yaml, columns COLUMNS, all text.
 
     `ours` are the numbers of our runs with n and interval, or 'not run: why'; verdict is
     'supported', 'contradicted', 'not resolved at this n', ONE_TRAINING or 'not run', and speaks of
     the corpus and the scale that `ours` names. p is corrected (Holm) for all claims that our runs
     are asked about; what is resolved is as of evaluation.statistics.verdict.
-    `parameters` needs corpus.name, papers, runs, scale and seeds.
+    The parameters of `results` need corpus.name, papers, runs, scale and seeds.
     """
     claims, test_sets = read_claims()
+    parameters = results.parameters
     reasons = {claim["id"]: not_run_because(claim, parameters["papers"]) for claim in claims}
     found = {
-        claim["id"]: _difference(claim, parameters)
-        for claim in claims
-        if reasons[claim["id"]] is None
+        claim["id"]: _difference(claim, results) for claim in claims if reasons[claim["id"]] is None
     }
     adjusted = dict(zip(found, holm([result["p"] for result in found.values()]), strict=True))
     rows = []
@@ -101,25 +101,24 @@ def _published_gain(pairs: list[tuple[Cell, Cell]]) -> float:
     return gains[0] if len(gains) == 1 else gains[1] - gains[0]
 
 
-def _difference(claim: dict, parameters: dict) -> dict:
+def _difference(claim: dict, results: Results) -> dict:
     """What our runs say of the claimed difference: difference, low, high (points), n and p."""
     pairs = compared_pairs(claim)
     if len(pairs) == 2:
-        return _difference_of_gains(pairs, parameters)
+        return _difference_of_gains(pairs, results)
     worse, better = pairs[0]
     paper, table, _ = worse.id.split("/")
-    rows = table_predictions(paper, table, parameters)
+    rows = results.of_table(paper, table)
     seeds = pooled_seed_variance(list(rows.values()))
     result = compare_rows(rows[worse.run], rows[better.run], seeds)
-    percent = {key: 100 * result[key] for key in ("difference", "low", "high")}
-    return percent | {"n": result["n"], "p": result["p"]}
+    return in_points(result) | {"n": result["n"], "p": result["p"]}
 
 
-def _difference_of_gains(pairs: list[tuple[Cell, Cell]], parameters: dict) -> dict:
+def _difference_of_gains(pairs: list[tuple[Cell, Cell]], results: Results) -> dict:
     """The second gain minus the first, of two runs on the clips that both test sets hold."""
     rows = []  # of each run, a table a seed: right on the second test set minus right on the first
     for run in (cell.run for cell in pairs[0]):
-        first, second = (read_predictions(run, pair[0].test_set, parameters) for pair in pairs)
+        first, second = (results.predictions(run, pair[0].test_set) for pair in pairs)
         both = [
             a.merge(b[["clip_id", "correct"]], on="clip_id", validate="1:1")
             for a, b in zip(first, second, strict=True)
@@ -127,11 +126,9 @@ def _difference_of_gains(pairs: list[tuple[Cell, Cell]], parameters: dict) -> di
         rows.append([t.assign(correct=t.correct_y.astype(float) - t.correct_x) for t in both])
     clusters = speakers_of(named_clips([*rows[0], *rows[1]]))
     result = crossed_difference(*map(scores, rows), clusters, pooled_seed_variance(rows))
-    low, high = (100 * bound for bound in result.interval)
-    return {"difference": 100 * result.mean, "low": low, "high": high} | {
-        "n": len(clusters),
-        "p": result.p,
-    }
+    low, high = result.interval
+    found = {"difference": result.mean, "low": low, "high": high}
+    return in_points(found) | {"n": len(clusters), "p": result.p}
 
 
 def _ours(claim: dict, found: dict, adjusted: float, parameters: dict) -> dict:
@@ -155,28 +152,11 @@ def _ours(claim: dict, found: dict, adjusted: float, parameters: dict) -> dict:
 
 def claims_markdown(table: pd.DataFrame, parameters: dict) -> str:
     """The claims for people: how many of each verdict, then a paragraph a claim."""
-    corpus, scale = parameters["corpus"]["name"], parameters["scale"]
-    lines = ["### What the papers claim", ""]
-    lines += [
-        f"Our verdicts hold for the corpus {corpus} at scale {scale}, and for no other. A claim is "
-        "supported when its direction is; whether the printed size fits is said beside it.",
-        "",
-        "* By the papers' own cells: " + _counts(table.arithmetic_verdict),
-        "* By our runs: " + _counts(table.verdict),
-    ]
-    for row in table.itertuples():
-        lines += ["", f"**{row.id}** ({row.where}): {row.claim}", ""]
-        lines += [f"* arithmetic: **{row.arithmetic_verdict}**. {row.arithmetic}".rstrip(". ")]
-        lines += [f"* cells: {row.cells}"] if row.cells else []
-        lines += [f"* {row.note}"] if row.note else []
-        lines += [f"* could one test set tell: {row.resolvable}"]
-        lines += [
-            f"* ours: **{row.verdict}**. {row.ours}"
-            if row.verdict != "not run"
-            else f"* {row.ours}"
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _counts(column: pd.Series) -> str:
-    return ", ".join(f"{count} {name}" for name, count in column.value_counts().items())
+    return render(
+        "claims",
+        corpus=parameters["corpus"]["name"],
+        scale=parameters["scale"],
+        by_cells=table.arithmetic_verdict.value_counts().to_dict(),
+        by_runs=table.verdict.value_counts().to_dict(),
+        claims=table.to_dict("records"),
+    )
