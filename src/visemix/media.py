@@ -20,7 +20,8 @@ from visemix.run.atomic import atomic_path
 FPS = 25
 SAMPLE_RATE = 16000
 _AAC_BLOCK = 1024  # samples in one AAC frame
-_VIDEO_OPTIONS = {"crf": "20", "preset": "veryfast", "threads": "1"}  # one thread: same bytes
+# one thread: same bytes
+_VIDEO_OPTIONS: dict[str, object] = {"crf": "20", "preset": "veryfast", "threads": "1"}
 
 
 class MediaError(ValueError):
@@ -36,7 +37,7 @@ class Clip:
     sound: np.ndarray | None  # (N,) int16, 16 kHz mono; None where it was not asked for
 
 
-class Video(Sequence):
+class Video(Sequence[np.ndarray]):
     """Decoded frames: video[t] is frame t as (H, W, 3) uint8 RGB, converted when it is asked for.
 
     Most of the time of reading a clip goes into the conversion to RGB, which mouth crops need for
@@ -50,7 +51,7 @@ class Video(Sequence):
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]  # no slices
         return self._frames[number].to_ndarray(format="rgb24")
 
     def grey(self, number: int) -> np.ndarray:
@@ -58,11 +59,13 @@ class Video(Sequence):
         if not _EIGHT_BIT_LUMINANCE.fullmatch(frame.format.name):
             return cv2.cvtColor(self[number], cv2.COLOR_RGB2GRAY)
         plane = frame.planes[0]
-        luminance = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        luminance = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         luminance = luminance[: frame.height, : frame.width]
         full_range = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
         return luminance if full_range else cv2.LUT(luminance, _FULL_RANGE)
 
+
+Frames = Sequence[np.ndarray] | np.ndarray  # (H, W, 3) uint8 RGB each, or a Video
 
 # Formats whose first plane is the luminance (ITU-R BT.601 or 709), 16..235 unless they say so.
 _EIGHT_BIT_LUMINANCE = re.compile("yuvj?4[0-9][0-9]p|nv12|nv21")
@@ -183,7 +186,9 @@ def _decode(container, video, audio, path):
     """Frames, start time in seconds by stream index, and 16 kHz mono sound blocks."""
     wanted = [stream for stream in (video, audio) if stream is not None]
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    frames, starts, blocks = [], {}, []
+    frames: list[av.VideoFrame] = []
+    blocks: list[np.ndarray] = []
+    starts: dict[int, float] = {}
     try:
         for packet in container.demux(wanted):
             for frame in packet.decode():

@@ -184,7 +184,7 @@ def test_the_set_has_every_clip_with_its_angles_and_untouched_ones_as_they_were(
     small_corpus, tmp_path
 ):
     root, manifest = small_corpus
-    drawn = draw_angles(manifest, Pose(angles=[15, 30], untouched_share=0.5))
+    drawn = draw_angles(manifest, Pose(angles=[15, 30], untouched_proportion=0.5))
     pose_set(drawn, root, tmp_path / "pose")
     crop_set(manifest, "test", root, tmp_path / "plain")
     plain = open_crops(tmp_path / "plain")
@@ -208,7 +208,7 @@ def test_the_set_says_what_drew_it_and_takes_over_no_shard_of_another_device(
 ):
     """'cpu' is drawn by numba, 'cpu:0' by torch, as a GPU is."""
     root, manifest = small_corpus
-    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_share=0.0))
+    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_proportion=0.0))
     kept = {}
     for device in ("cpu", "cpu:0"):
         pose_set(drawn, root, tmp_path, device=device)
@@ -227,7 +227,7 @@ def test_no_gpu_is_opened_for_drawing_where_the_detector_needs_none(
     """Each of many processes would have a CUDA context of its own; here there may be no GPU."""
     monkeypatch.setattr(detectors, "default_providers", lambda: ["CPUExecutionProvider"])
     root, manifest = small_corpus
-    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_share=0.0))
+    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_proportion=0.0))
     pose_set(drawn, root, tmp_path, device="cuda")
     assert json.loads((tmp_path / MANIFEST).read_text())["parameters"]["drawn_on"] == "cpu"
 

@@ -12,6 +12,9 @@ from visemix.config.section import Section
 REPLACED = {
     "portrait_source": "it is part of synthesis.portraits, e.g. portraits: [{source: ffhq, root: "
     "data/ffhq}]",
+    "max_missing_share": "it is called max_missing_proportion",
+    "untouched_share": "it is called untouched_proportion",
+    "two_axes_share": "it is called two_axes_proportion",
 }
 
 

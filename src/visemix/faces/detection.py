@@ -1,12 +1,14 @@
-"""What RetinaFace's networks (Deng et al., CVPR 2020) share: anchors, decoding, suppression."""
+"""Anchors, decoding and suppression of RetinaFace's networks (Deng et al., CVPR 2020)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
 import cv2
 import numpy as np
+
+from visemix.media import Frames
 
 ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> anchor sizes, px
 LARGE = (16, 32)  # strides that see large faces
@@ -34,7 +36,7 @@ class Detector(Protocol):
 
     def detect(
         self,
-        frames: np.ndarray | Sequence[np.ndarray],
+        frames: Frames,
         threshold: float = 0.5,
         longest_side: int | None = None,
         large_only: bool = False,
@@ -56,8 +58,8 @@ Prediction = tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]
 
 
 def detect_faces(
-    predict: Callable[[Sequence[np.ndarray]], Prediction],
-    frames: np.ndarray | Sequence[np.ndarray],
+    predict: Callable[[Frames], Prediction],
+    frames: Frames,
     threshold: float,
     longest_side: int | None,
     batch: int,
@@ -77,7 +79,7 @@ def detect_faces(
 
 
 def _frame_size(frames) -> tuple[int, int]:
-    """Height and width of the frames, whose form is checked."""
+    """Height and width of the frames, whose shape is checked."""
     shapes = {np.shape(f) for f in frames}
     if len(shapes) > 1 or any(len(s) != 3 or s[2] != 3 or 0 in s for s in shapes):
         raise ValueError(f"frames must be (T, H, W, 3) of one size, not {sorted(shapes)}")
@@ -143,6 +145,6 @@ def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Intersection over union (N,) float64 of a box (4,) with boxes (N, 4)."""
     box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    shared = np.maximum(high - low, 0).prod(axis=1)
+    common = np.maximum(high - low, 0).prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return shared / ((box[2:] - box[:2]).prod() + areas - shared + 1e-9)
+    return common / ((box[2:] - box[:2]).prod() + areas - common + 1e-9)

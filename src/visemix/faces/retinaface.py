@@ -23,6 +23,7 @@ import onnxruntime
 
 from visemix.faces.detection import ANCHORS, LARGE, Face, Prediction, detect_faces
 from visemix.faces.onnx_graph import keep_outputs
+from visemix.media import Frames
 from visemix.run.atomic import sha256_bytes
 
 WEIGHTS_SHA256 = "b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4a5"
@@ -52,7 +53,7 @@ class RetinaFace:
 
     def detect(
         self,
-        frames: np.ndarray | Sequence[np.ndarray],
+        frames: Frames,
         threshold: float = 0.5,
         longest_side: int | None = None,
         large_only: bool = False,
@@ -65,7 +66,7 @@ class RetinaFace:
         predict = partial(self._predict, large_only=large_only)
         return detect_faces(predict, frames, threshold, longest_side, self._batch)
 
-    def _predict(self, frames: Sequence[np.ndarray], large_only: bool) -> Prediction:
+    def _predict(self, frames: Frames, large_only: bool) -> Prediction:
         pictures = _to_input(frames)
         if not large_only:
             offsets, scores, points = self._session.run(None, {"input": pictures})
