@@ -34,7 +34,7 @@ class Clip:
 
     frames: np.ndarray  # (T, H, W, 3) uint8 RGB
     fps: float
-    sound: np.ndarray | None  # (N,) int16, 16 kHz mono; None where it was not asked for
+    sound: np.ndarray  # (N,) int16, 16 kHz mono; empty where it was not asked for
 
 
 class Video(Sequence[np.ndarray]):
@@ -95,7 +95,7 @@ def read_clip(path: str | PathLike, sound: bool = False) -> Clip:
         _check_complete(frames, video, path)
         fps = float(video.average_rate or FPS)
         if audio is None:
-            samples = None
+            samples = np.empty(0, np.int16)
         else:
             samples = _align(blocks, audio, starts[audio.index] - starts[video.index])
     return Clip(np.stack([f.to_ndarray(format="rgb24") for f in frames]), fps, samples)
@@ -140,6 +140,15 @@ def write_clip(path: str | PathLike, frames: np.ndarray, sound: np.ndarray, fps:
         for block in _sound_blocks(sound):
             container.mux(audio.encode(block))
         container.mux(audio.encode())
+
+
+def cut_sound(sound: np.ndarray, first: int, length: int) -> np.ndarray:
+    """Samples first .. first + length of sound (N,), silent where it has none."""
+    out = np.zeros(length, sound.dtype)
+    low, high = max(0, first), min(len(sound), first + length)
+    if low < high:
+        out[low - first : high - first] = sound[low:high]
+    return out
 
 
 def _open(path):

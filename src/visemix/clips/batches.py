@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+Layout = dict[str, tuple[tuple[int, ...], torch.dtype]]  # {name: (shape, dtype)} of a block
 BUFFERS = 3  # one in use, one ready, one being filled
 ALIGNMENT = 256  # bytes from the start of a block at which its tensors start: as torch itself does
 
@@ -134,17 +135,19 @@ def read_ahead(
                     copied.synchronize()  # the copy to the GPU still reads the block until then
                 source, row = entries(number)
                 others = beside(number) if beside else {}
-                forms = {"clips": ((len(row), clips.frames, clips.side, clips.side), torch.uint8)}
-                forms["labels"] = ((len(row),), torch.int64)
-                forms |= {name: (tuple(value.shape), value.dtype) for name, value in others.items()}
-                if len(block) < _size(forms):  # room for a whole batch, if this one is smaller
-                    room = _size(forms) * batch_size // len(row)
+                shape = (len(row), clips.frames, clips.side, clips.side)
+                layout: Layout = {"clips": (shape, torch.uint8), "labels": (shape[:1], torch.int64)}
+                layout |= {
+                    name: (tuple(value.shape), value.dtype) for name, value in others.items()
+                }
+                if len(block) < _size(layout):  # room for a whole batch, if this one is smaller
+                    room = _size(layout) * batch_size // len(row)
                     block = torch.empty(room, dtype=torch.uint8, pin_memory=pinned)
-                parts = _parts(block, forms)
+                parts = _parts(block, layout)
                 labels = clips.read(source, row, parts["clips"].numpy())
                 for name, value in {"labels": torch.from_numpy(labels), **others}.items():
                     parts[name].copy_(value)
-                ready.put((number, block, forms))
+                ready.put((number, block, layout))
         except BaseException as error:  # handed to the consumer, which raises it
             ready.put(error)
 
@@ -153,13 +156,13 @@ def read_ahead(
             item = ready.get()
             if isinstance(item, BaseException):
                 raise item
-            number, block, forms = item
+            number, block, layout = item
             there, copied = block, None
             if pinned:
-                there = block[: _size(forms)].to(device, non_blocking=True)
+                there = block[: _size(layout)].to(device, non_blocking=True)
                 copied = torch.cuda.Event()
                 copied.record()
-            parts = _parts(there, forms)
+            parts = _parts(there, layout)
             yield Batch(number, parts.pop("clips"), parts.pop("labels"), beside=parts)
             free.put((block, copied))
 
@@ -173,22 +176,22 @@ def read_ahead(
         thread.join()
 
 
-def _ends(forms: dict) -> Iterator[tuple[str, int, int]]:
+def _ends(layout: Layout) -> Iterator[tuple[str, int, int]]:
     """(name, start, end) in bytes of the tensors {name: (shape, dtype)} within a block."""
     end = 0
-    for name, (shape, dtype) in forms.items():
+    for name, (shape, dtype) in layout.items():
         start = -(-end // ALIGNMENT) * ALIGNMENT
         end = start + math.prod(shape) * dtype.itemsize
         yield name, start, end
 
 
-def _size(forms: dict) -> int:
-    return max(end for _, _, end in _ends(forms))
+def _size(layout: Layout) -> int:
+    return max(end for _, _, end in _ends(layout))
 
 
-def _parts(block: torch.Tensor, forms: dict) -> dict[str, torch.Tensor]:
+def _parts(block: torch.Tensor, layout: Layout) -> dict[str, torch.Tensor]:
     """Views of a block, uint8 (N,), as tensors {name: (shape, dtype)}."""
     return {
-        name: block[start:end].view(forms[name][1]).view(forms[name][0])
-        for name, start, end in _ends(forms)
+        name: block[start:end].view(layout[name][1]).view(layout[name][0])
+        for name, start, end in _ends(layout)
     }

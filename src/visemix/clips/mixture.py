@@ -12,6 +12,7 @@ clips only; N = infinity is real clips only, each of them once an epoch.
 import json
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -20,27 +21,26 @@ from visemix.run.atomic import sha256_file, write_json
 
 VERSION = 1
 EVALUATION = "evaluation"  # `role` in the manifest of a crop set that nothing may be trained on
-REDRAW = ("fixed", "epoch")  # is the fractional subset drawn once, or anew each epoch
 
 
 def mixing_ratio(repeats: float, n_real: int, n_synthetic: int) -> float:
-    """Share of real clips, beta = N |D_d| / (N |D_d| + |D_g|), in [0, 1].
+    """Proportion of real clips, beta = N |D_d| / (N |D_d| + |D_g|), in [0, 1].
 
     Raises ValueError when nothing would be drawn, or for a negative or undefined N.
     """
     if math.isnan(repeats) or repeats < 0:
         raise ValueError(f"repeats is {repeats}; it must be a number from 0 to infinity")
     if math.isinf(repeats):
-        drawn, share = n_real, 1.0
+        drawn, beta = float(n_real), 1.0
     else:
         drawn = repeats * n_real + n_synthetic
-        share = repeats * n_real / drawn if drawn else 0.0
+        beta = repeats * n_real / drawn if drawn else 0.0
     if not drawn:
         raise ValueError(
             f"a mixture of {n_real} real clips, repeated {repeats} times, and {n_synthetic} "
             "synthetic clips is empty; raise `repeats` or give a set that holds clips"
         )
-    return share
+    return beta
 
 
 def make_mixture(
@@ -49,7 +49,7 @@ def make_mixture(
     synthetic_folder: str | Path | None,
     repeats: float,
     seed: int,
-    redraw: str = "fixed",
+    redraw: Literal["fixed", "epoch"] = "fixed",
 ) -> dict:
     """Describe a mixture of the crop sets in two folders; only accepted clips count.
 
@@ -67,8 +67,6 @@ def make_mixture(
         FileNotFoundError: a folder is not a finished crop set.
         ValueError: a parameter out of range, an empty mixture, or a set made for evaluation.
     """
-    if redraw not in REDRAW:
-        raise ValueError(f"redraw is {redraw!r}; it must be one of {', '.join(REDRAW)}")
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must not be negative")
     if synthetic_folder is None and not math.isinf(repeats):
@@ -95,29 +93,29 @@ def make_sampled_mixture(
     name: str,
     real_folder: str | Path,
     synthetic_folder: str | Path,
-    synthetic_share: float,
-    all_shares: list[float],
+    synthetic: float,
+    all_proportions: list[float],
     seed: int,
 ) -> dict:
-    """Describe a mixture of fixed size in which a share of the clips is synthetic.
+    """Describe a mixture of fixed size with the proportion `synthetic` of synthetic clips.
 
-    No clip is drawn twice. The size is the largest at which that holds for all of `all_shares`, so
-    that mixtures of different shares can be compared; another `seed` draws other clips. Shares lie
-    in (0, 1). Returns what `make_mixture` does.
+    No clip is drawn twice. The size is the largest at which that holds for `all_proportions`, so
+    that mixtures of them can be compared; another `seed` draws other clips. Proportions lie in
+    (0, 1). Returns what `make_mixture` does.
     """
-    if not all(0 < share < 1 for share in (synthetic_share, *all_shares)):
-        raise ValueError(f"shares {synthetic_share}, {all_shares}: they must lie between 0 and 1")
-    if synthetic_share not in all_shares:
-        raise ValueError(f"share {synthetic_share} is none of {all_shares}")
+    if not all(0 < value < 1 for value in (synthetic, *all_proportions)):
+        raise ValueError(f"proportions {synthetic}, {all_proportions} must lie between 0 and 1")
+    if synthetic not in all_proportions:
+        raise ValueError(f"proportion {synthetic} is none of {all_proportions}")
     sources = [_source(real_folder, "real", 1), _source(synthetic_folder, "synthetic", 1)]
     n_real, n_synthetic = (source["clips"] for source in sources)
-    size = math.floor(min(n_real / (1 - min(all_shares)), n_synthetic / max(all_shares)))
-    drawn = [size - round(synthetic_share * size), round(synthetic_share * size)]
+    size = math.floor(min(n_real / (1 - min(all_proportions)), n_synthetic / max(all_proportions)))
+    drawn = [size - round(synthetic * size), round(synthetic * size)]
     for source, count in zip(sources, drawn, strict=True):
         if not 0 < count <= source["clips"]:
             raise ValueError(
                 f"{name}: {count} of {source['clips']} {source['role']} clips cannot be drawn; "
-                "make more clips, or choose other shares"
+                "make more clips, or choose other proportions"
             )
         source["repeats"] = count / source["clips"]
     return {
@@ -168,7 +166,7 @@ def read_mixture(path: str | Path) -> dict:
     if mixture.get("version") != VERSION:
         raise ValueError(
             f"{path} is a mixture of version {mixture.get('version')}; this code reads version "
-            f"{VERSION}: make the mixture again"
+            f"{VERSION}: re-run the mixture"
         )
     return mixture
 
@@ -181,8 +179,7 @@ def check_sources(mixture: dict) -> None:
         manifest = Path(source["folder"]) / "manifest.json"
         if sha256_file(manifest) != source["manifest_sha256"]:
             raise ValueError(
-                f"{manifest} changed after mixture {mixture['name']!r} was made; make the "
-                "mixture again"
+                f"{manifest} changed after mixture {mixture['name']!r} was made; re-run the mixture"
             )
         _refuse_evaluation(manifest)
 

@@ -1,4 +1,4 @@
-"""What the header and the packets of a video file tell, without decoding a frame."""
+"""Facts from the header and the packets of a video file, without decoding a frame."""
 
 import io
 
@@ -15,11 +15,11 @@ def read_header(content: bytes) -> tuple[int, int, float]:
     `content` is the file's content. Raises av.FFmpegError for what is no media file, and
     NoVideoError.
     """
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         if not container.streams.video:
             raise NoVideoError("no video stream")
         video = container.streams.video[0]
-        whole = sum(1 for p in container.demux(video) if p.size and not p.is_corrupt)
+        whole = sum(p.size > 0 and not p.is_corrupt for p in container.demux(video))
         return whole, video.frames, float(video.average_rate or 0)
 
 

@@ -124,7 +124,7 @@ def _scan_folder(root: Path, corpus: str, speakers: dict[str, str], folder) -> l
     names = {entry.name for entry in os.scandir(root / relative) if entry.name[0] != "."}
     rows = []
     for stem in sorted({name[:-4] for name in names if name.endswith((".mp4", ".txt"))}):
-        facts = {"n_frames": 0, "fps": 0.0, "start": math.nan, "end": math.nan, "sha256": ""}
+        facts: dict = {"n_frames": 0, "fps": 0.0, "start": math.nan, "end": math.nan, "sha256": ""}
         reason = next(_complaints(root / relative, stem, word, split, names, facts), "")
         clip_id = f"{split}/{stem}"
         rows.append(
@@ -163,6 +163,7 @@ def _complaints(folder: Path, stem: str, word: str, split: str, names: set, fact
     line = _DURATION.search((folder / f"{stem}.txt").read_text(encoding="utf-8", errors="replace"))
     if line is None:
         yield f"{stem}.txt has no line 'Duration: <number> seconds'"
+        return
     try:
         duration = float(line[1])
     except ValueError:

@@ -1,14 +1,13 @@
 """The manifest: one table per corpus with every clip, the rejected ones and their reasons too."""
 
 from collections.abc import Iterable
-from os import PathLike
 
 import numpy as np
 import pandas as pd
 
 from visemix.corpora.table import STATUSES as STATUSES
-from visemix.corpora.table import Form, check_frame, make_frame, read_frame, write_frame
 from visemix.corpora.table import ManifestError as ManifestError
+from visemix.corpora.table import TableFormat
 
 SPLITS = ("train", "val", "test")
 
@@ -38,22 +37,7 @@ def manifest_frame(rows: Iterable[tuple], text: bool = False) -> pd.DataFrame:
 
     With `text`, for corpora of sentences, each tuple ends with what is said.
     """
-    return make_frame(rows, COLUMNS | (OPTIONAL_COLUMNS if text else {}))
-
-
-def write_manifest(frame: pd.DataFrame, path: str | PathLike) -> None:
-    """Check the manifest and write it as Parquet, sorted by clip_id. Raises ManifestError."""
-    write_frame(_FORM, frame, path)
-
-
-def read_manifest(path: str | PathLike) -> pd.DataFrame:
-    """Read and check a manifest. Raises FileNotFoundError or ManifestError, naming the file."""
-    return read_frame(_FORM, path)
-
-
-def check_manifest(frame: pd.DataFrame) -> None:
-    """Raise ManifestError, naming all that is wrong at once, if `frame` is not a manifest."""
-    check_frame(_FORM, frame)
+    return _FORMAT.frame(rows, text)
 
 
 def _rules(frame: pd.DataFrame):
@@ -72,4 +56,5 @@ def _rules(frame: pd.DataFrame):
     )
 
 
-_FORM = Form("manifest", "clip_id", "clips", COLUMNS, _rules, OPTIONAL_COLUMNS)
+_FORMAT = TableFormat("manifest", "clip_id", "clips", COLUMNS, _rules, OPTIONAL_COLUMNS)
+read_manifest, write_manifest, check_manifest = _FORMAT.read, _FORMAT.write, _FORMAT.check

@@ -4,14 +4,11 @@ It is apart from the manifest of video clips, because sound has no frames and on
 many utterances.
 """
 
-from collections.abc import Iterable
-from os import PathLike
-
 import numpy as np
 import pandas as pd
 
 from visemix.corpora.manifest import SPLITS
-from visemix.corpora.table import Form, check_frame, make_frame, read_frame, write_frame
+from visemix.corpora.table import TableFormat
 
 # column -> kind. `media` is relative to the corpus root; `start_s` and `end_s` are seconds from the
 # beginning of that file, of which `sha256` is the checksum; `sample_rate` is the file's, in Hz;
@@ -32,26 +29,6 @@ COLUMNS = {
 }
 
 
-def speech_frame(rows: Iterable[tuple]) -> pd.DataFrame:
-    """A manifest of speech from tuples in the order of COLUMNS, with the right column types."""
-    return make_frame(rows, COLUMNS)
-
-
-def write_speech_manifest(frame: pd.DataFrame, path: str | PathLike) -> None:
-    """Check the manifest and write it as Parquet, sorted by clip_id. Raises ManifestError."""
-    write_frame(_FORM, frame, path)
-
-
-def read_speech_manifest(path: str | PathLike) -> pd.DataFrame:
-    """Read and check a manifest. Raises FileNotFoundError or ManifestError, naming the file."""
-    return read_frame(_FORM, path)
-
-
-def check_speech_manifest(frame: pd.DataFrame) -> None:
-    """Raise ManifestError, naming all that is wrong at once, if `frame` is no such manifest."""
-    check_frame(_FORM, frame)
-
-
 def _rules(frame: pd.DataFrame):
     """Pairs of a complaint and the rows (boolean) that it is about."""
     ok, start, end = frame["status"] == "ok", frame["start_s"], frame["end_s"]
@@ -64,4 +41,4 @@ def _rules(frame: pd.DataFrame):
     )
 
 
-_FORM = Form("speech manifest", "clip_id", "utterances", COLUMNS, _rules)
+SPEECH_MANIFEST = TableFormat("speech manifest", "clip_id", "utterances", COLUMNS, _rules)

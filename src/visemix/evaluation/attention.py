@@ -24,7 +24,7 @@ def viseme_attention(
     """
     torch.set_num_threads(threads)
     model, _, settings = load_recogniser(run_folder)
-    if model.config.tafm_on not in ("visemes", "both"):
+    if model.config.tafm_on not in ("visemes", "both") or model.viseme_head is None:
         raise ValueError(
             f"{run_folder} has tafm_on {model.config.tafm_on!r}: its viseme classes attend to no "
             "frames; take a run with tafm_on visemes or both"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ def front_end_features(
     """
     torch.set_num_threads(threads)
     model, _, settings = load_recogniser(run_folder, device)
-    features: list = [None] * len(clips)
+    features: list[np.ndarray] = [np.empty(0)] * len(clips)
     lengths = np.array([len(clip) for clip in clips])
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
@@ -44,7 +45,7 @@ def front_end_features(
 @contextmanager
 def whole_float32() -> Iterator[None]:
     """No TF32 within the block, in convolutions or in matrix products; afterwards as before."""
-    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    places: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [place.allow_tf32 for place in places]
     try:
         for place in places:

@@ -23,14 +23,14 @@ class Design(NamedTuple):
 
 
 def detectable(design: Design, clips: float, seeds: int, power: float = 0.8) -> float:
-    """Smallest difference (a share) between rows found with `power`; clips may be math.inf."""
+    """Smallest difference (0..1) between rows found with `power`; clips may be math.inf."""
     c, v, e = design.components
     by_clips = (c + 2 * e / seeds) / clips
     by_seeds = 2 * (v + e / clips) / seeds
     variance = by_clips + by_seeds - 2 * e / (clips * seeds)
     # Satterthwaite, as in crossed_difference; the clips' own degrees of freedom are many
-    freedom = design.rows * (seeds - 1) * (variance / by_seeds) ** 2 if by_seeds else math.inf
-    return detectable_by_t_test(variance, min(freedom, clips - 1, 1e6), power)
+    degrees = design.rows * (seeds - 1) * (variance / by_seeds) ** 2 if by_seeds else math.inf
+    return detectable_by_t_test(variance, min(degrees, clips - 1, 1e6), power)
 
 
 def seeds_needed(design: Design, difference: float, clips: float) -> int | None:
@@ -49,8 +49,8 @@ def clips_needed(design: Design, difference: float, seeds: int) -> int | None:
 def clips_needed_given_trainings(discordant: float, difference: float, power: float = 0.8) -> int:
     """Clips that show `difference` between two given trainings (Connor, Biometrics 1987, eq. 4).
 
-    discordant: share of clips on which they disagree in being right; at least `difference`, which
-    it cannot be below. McNemar's test at 5%, in its normal form.
+    discordant: proportion of clips on which they disagree in being right; at least `difference`,
+    which it cannot be below. McNemar's test at 5%, approximated by the normal distribution.
     """
     d = max(discordant, difference)
     reach = norm.ppf(0.975) * math.sqrt(d) + norm.ppf(power) * math.sqrt(d - difference**2)

@@ -70,11 +70,11 @@ def predict(
         _check_labels(crops_folder, pd.concat([crops.index["label"], rejects["label"]]), words)
         tables = [_rejected_rows(rejects if rejected_are_errors else rejects[:0])]
         for rows in _batches_of_equal_length(crops, batch_size):
-            clips = crops.read(rows)
+            pixels = crops.read(rows)
             facts = crops.index.iloc[rows]
             if shuffle_frames:
-                clips = _shuffled(clips, facts["clip_id"], seed)
-            clips = torch.from_numpy(clips).to(device)
+                pixels = _shuffled(pixels, facts["clip_id"], seed)
+            clips = torch.from_numpy(pixels).to(device)
             inputs = augmentation.centre_crop(clips, settings, model.config.input_size)
             with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.is_cuda):
                 logits = model(inputs)["word_logits"]
@@ -150,12 +150,11 @@ def provenance_of(crops_folder: str | Path, parameters: dict, code: str) -> dict
 
 def _check_labels(folder: str | Path, labels: pd.Series, words: list[str]) -> None:
     if labels.empty:
-        raise ValueError(f"{folder} holds no clip; make the crop set again")
-    unknown = sorted(set(labels) - set(words))
-    if unknown:
+        raise ValueError(f"{folder} holds no clip; re-run its crops")
+    if unknown := sorted(set(labels) - set(words)):
         raise ValueError(
             f"{folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not among the "
-            f"{len(words)} words that the run tells apart"
+            f"{len(words)} words of the run"
         )
 
 

@@ -102,11 +102,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     In the order given, each in [0, 1]: rejecting where the adjusted value is at most 5% keeps the
     probability of any false rejection among all of them below 5%.
     """
-    p_values = np.asarray(p_values, float)
-    if not ((p_values >= 0) & (p_values <= 1)).all():
-        raise ValueError(f"p values {p_values.tolist()} must lie between 0 and 1")
-    order = np.argsort(p_values, kind="stable")
-    stepped = p_values[order] * np.arange(len(order), 0, -1)
+    p = np.asarray(p_values, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p values {p.tolist()} must lie between 0 and 1")
+    order = np.argsort(p, kind="stable")
+    stepped = p[order] * np.arange(len(order), 0, -1)
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return adjusted.tolist()

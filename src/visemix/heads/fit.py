@@ -13,7 +13,7 @@ from visemix.heads.model import FIVE_POINTS, Head, rotation
 N_COMPONENTS = 8  # five points carry no more of an identity
 EYE_DISTANCE = 50.0  # px: a face is scaled to it for the fit, so that the priors mean the same
 IDENTITY_PRIOR = 9.0  # squared pixels of misfit that one standard deviation of identity must save
-# px of misfit per radian: five points cannot tell a turned head from an asymmetric one, so that
+# px of misfit per radian: five points do not distinguish a turned head from an asymmetric one, so
 # yaw, and even more pitch, are kept small. Chosen on rendered heads: by RetinaFace's points, 120
 # near-frontal ones (pitch sd 2 degrees) are fitted with a mean absolute error of 1.8 degrees of yaw
 # and of pitch; heads turned further (exact points, 1 px of noise) with all of their yaw, but only

@@ -35,7 +35,7 @@ def visible_gpus() -> list[str]:
 
 
 def driver_version() -> str | None:
-    """The version of the GPU driver, such as '570.86.15'; None where nvidia-smi tells none."""
+    """The version of the GPU driver, such as '570.86.15'; None where nvidia-smi names none."""
     return next(iter(_ask_nvidia_smi("driver_version")), None)
 
 
@@ -72,11 +72,11 @@ def lease_gpus(count: int, folder: Path | None = None, poll: float = 1.0) -> lis
         raise ValueError(f"{count} GPUs asked for, {len(pool)} visible; lower the gpu resource")
     folder = folder or Path(tempfile.gettempdir()) / f"visemix-gpus-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
-    told = False
+    announced = False
     while not (chosen := _try_lock(pool, count, folder)):
-        if not told:
+        if not announced:
             print(f"waiting for {count} of GPUs {', '.join(pool)}", file=sys.stderr)
-            told = True
+            announced = True
         time.sleep(poll)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
     return chosen
@@ -109,7 +109,7 @@ def device_name() -> str:
 
 
 def processes_on(device: str, processes: int) -> int:
-    """How many of `processes` may share the device: PROCESS_BYTES of a GPU's memory for each.
+    """How many of `processes` may work on the device: PROCESS_BYTES of a GPU's memory for each.
 
     At least one; all of them on the CPU, and then torch is not imported.
     """

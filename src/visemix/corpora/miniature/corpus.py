@@ -62,7 +62,7 @@ class ClipJob:
 
     @property
     def key(self) -> list[int]:
-        """What tells this clip's random numbers from those of others."""
+        """What this clip's random numbers are keyed by, besides the seed."""
         return [SPLITS.index(self.split), self.number, zlib.crc32(self.word.encode())]
 
     @property
@@ -89,10 +89,6 @@ class ClipJob:
     @property
     def files(self) -> tuple[Path, ...]:
         return self.media, self.media.with_suffix(".txt"), self.truth
-
-    def is_done(self) -> bool:
-        """All files are there; each is only ever there whole."""
-        return all(path.is_file() for path in self.files)
 
     def make(self) -> None:
         """Write the clip's files, the video last."""
@@ -133,10 +129,6 @@ class PortraitJob:
     def files(self) -> tuple[Path, ...]:
         return self.picture, self.truth
 
-    def is_done(self) -> bool:
-        """All files are there; each is only ever there whole."""
-        return all(path.is_file() for path in self.files)
-
     def make(self) -> None:
         """Write the portrait's files, the picture last."""
         renderer = _renderer()
@@ -170,7 +162,7 @@ def make_corpus(
     speakers_per_split: int | None = None,
     size: int = IMAGE_SIZE,
 ) -> None:
-    """Make the corpus under `root`; what is there already, whole, is not made again.
+    """Make the corpus under `root`; what is there already, whole, is kept.
 
     Clips that were made with another seed or by other code, and clips that are not asked for, are
     removed: afterwards the folder holds exactly this corpus.
@@ -188,18 +180,14 @@ def make_corpus(
     made_from = dict(seed=seed, size=size, speakers_per_split=speakers_per_split)
     (root / FINISHED).unlink(missing_ok=True)
     _claim_root(root, dict(made_from, code=code_digest(__name__)))
-    _remove_others(root, clips + stills)
-    _run([job for job in clips + stills if not job.is_done()], workers)
-    _write_table(
-        root / "speakers.csv",
-        "clip_id,speaker",
-        [(job.clip_id, job.speaker[0]) for job in clips],
-    )
-    _write_table(
-        root / "portraits" / "portraits.csv",
-        "portrait_id,file,speaker",
-        [(job.clip_id, job.picture.name, job.clip_id) for job in stills],
-    )
+    jobs = [*clips, *stills]
+    _remove_others(root, jobs)
+    # each file is only ever there whole
+    _run([job for job in jobs if not all(path.is_file() for path in job.files)], workers)
+    speakers = [(job.clip_id, job.speaker[0]) for job in clips]
+    _write_table(root / "speakers.csv", "clip_id,speaker", speakers)
+    pictures = [(job.clip_id, job.picture.name, job.clip_id) for job in stills]
+    _write_table(root / "portraits" / "portraits.csv", "portrait_id,file,speaker", pictures)
     counts = dict(clips_per_word=dict(clips_per_word), portraits=portraits)
     write_json(root / FINISHED, dict(made_from, words=sorted(w.upper() for w in words), **counts))
 
@@ -294,9 +282,9 @@ def _renderer() -> Renderer:
 
 def _write_truth(path: Path, truth: dict[str, np.ndarray]) -> None:
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **truth)
+        np.savez_compressed(temporary, **truth)  # type: ignore[arg-type]  # numpy's own stub
 
 
-def _write_table(path: Path, header: str, rows: list[tuple[str, ...]]) -> None:
+def _write_table(path: Path, header: str, rows: Sequence[tuple[str, ...]]) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")

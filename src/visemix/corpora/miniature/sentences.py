@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from visemix.heads.speech import SAMPLE_RATE, Span, SpeechError, Voice, say
-from visemix.media import FPS
+from visemix.media import FPS, cut_sound
 
 CLIP_FRAMES = 29
 CLIP_SECONDS = CLIP_FRAMES / FPS
@@ -78,12 +78,3 @@ def word_span(words: list[Span], before: str, word: str, after: str) -> tuple[fl
             f"'{before} {word} {after}' but as: {' | '.join(spoken)}; use another word"
         )
     return words[places[0]].start, words[places[0]].end
-
-
-def cut_sound(sound: np.ndarray, first: int, length: int) -> np.ndarray:
-    """Samples first .. first + length of sound (N,), silent where it has none."""
-    out = np.zeros(length, sound.dtype)
-    low, high = max(0, first), min(len(sound), first + length)
-    if low < high:
-        out[low - first : high - first] = sound[low:high]
-    return out
