@@ -111,7 +111,7 @@ class CropSet:
 
 
 _REMEDY = (
-    "delete manifest.json beside it and re-run: only shards that are not as they were made "
+    "delete manifest.json beside it and run again: only shards that are not as they were made "
     "are made anew"
 )
 
