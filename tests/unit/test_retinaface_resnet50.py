@@ -152,7 +152,7 @@ def test_outputs_and_faces_are_those_of_retinaface_pytorch(expected, detector, s
     frame = picture(*size)
     wanted = {key: expected[f"{key}_{size[0]}x{size[1]}"] for key in
               ("offsets", "logits", "points", "score", "bbox", "landmarks")}  # fmt: skip
-    strides, offsets, scores, points = detector._predict([frame], False)
+    strides, offsets, scores, points = detector.predict([frame], False)
     assert strides == (8, 16, 32)
     np.testing.assert_allclose(offsets, wanted["offsets"], atol=1e-4)
     np.testing.assert_allclose(points, wanted["points"], atol=1e-4)
@@ -167,9 +167,9 @@ def test_outputs_and_faces_are_those_of_retinaface_pytorch(expected, detector, s
 
 
 def test_without_the_fine_level_the_others_stay(detector):
-    strides, *coarse = detector._predict([picture(*SIZES[0])], True)
+    strides, *coarse = detector.predict([picture(*SIZES[0])], True)
     assert strides == (16, 32)
-    whole = detector._predict([picture(*SIZES[0])], False)[1:]
+    whole = detector.predict([picture(*SIZES[0])], False)[1:]
     for part, all_anchors in zip(coarse, whole, strict=True):
         assert part.shape[1] == (6 * 8 + 3 * 4) * 2
         np.testing.assert_allclose(part, all_anchors[:, -part.shape[1] :], atol=1e-5)

@@ -65,12 +65,12 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture as the folders and lists of its corpus tell of it."""
+    """A picture as its corpus lists it."""
 
     media: str
     identity: str = ""
     split: str = ""
-    complaint: str = ""  # why it cannot be used, where the folders tell already
+    complaint: str = ""  # why it cannot be used, where the folders say so already
 
 
 def as_sources(portraits: str | os.PathLike | Sequence[dict]) -> list[dict]:

@@ -11,13 +11,11 @@ from functools import partial
 from math import nan
 from pathlib import Path
 
-import av
 import pandas as pd
 
-from visemix.corpora.header import NoVideoError, plain, read_header
+from visemix.corpora import header
 from visemix.corpora.manifest import SPLITS, check_manifest, manifest_frame
 from visemix.corpora.table import chunked, scan_chunks
-from visemix.run.atomic import sha256_bytes
 
 FPS = 25.0
 
@@ -137,16 +135,7 @@ def _complaints(root: Path, entry: Entry, read_transcript, facts: dict) -> Itera
     if entry.split not in SPLITS:
         yield f"the split {entry.split!r} is none of {', '.join(SPLITS)}"
     name = os.path.basename(entry.media)
-    try:
-        content = (root / entry.media).read_bytes()
-        facts["sha256"] = sha256_bytes(content)
-        facts["n_frames"], announced, facts["fps"] = read_header(content)
-    except FileNotFoundError:
-        yield f"{name} is missing"
-    except (av.FFmpegError, NoVideoError) as error:
-        yield f"{name} cannot be read, it is cut short or damaged ({plain(error)})"
-    if facts["n_frames"] < announced:
-        yield f"{name} is cut short: {facts['n_frames']} of {announced} frames are there"
+    yield from header.complaints(root / entry.media, name, facts)
     if not facts["n_frames"]:
         yield f"{name} holds no frame"
     if abs(facts["fps"] - FPS) > 0.01:

@@ -17,7 +17,7 @@ from visemix.clips.shards import (
     read_rejects,
     verify_crops,
 )
-from visemix.evaluation.statistics import wilson_interval
+from visemix.evaluation.statistics import CONFIDENCE, wilson_interval
 from visemix.run.atomic import atomic_path, sha256_file, write_json
 from visemix.run.gpus import device_model
 from visemix.run.provenance import environment
@@ -92,19 +92,19 @@ def predict(
     return predictions
 
 
-def metrics_of(predictions: pd.DataFrame, confidence: float = 0.95) -> dict:
+def metrics_of(predictions: pd.DataFrame) -> dict:
     """Accuracy with its Wilson interval, and top-5 accuracy, of a prediction table.
 
     n counts the `rejected` among the errors, and does not count those in `rejected_left_out`.
     """
     n, correct = len(predictions), int(predictions["correct"].sum())
-    low, high = wilson_interval(correct, n, confidence)
+    low, high = wilson_interval(correct, n)
     answers = zip(predictions["label"], predictions["top5"], strict=True)
     in_top = [label in top for label, top in answers]
     return {
         "accuracy": correct / n,
         "interval": [low, high],
-        "confidence": confidence,
+        "confidence": CONFIDENCE,
         "n": n,
         "correct": correct,
         "rejected": int(predictions["rejected"].sum()),

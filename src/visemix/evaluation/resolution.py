@@ -14,6 +14,8 @@ from visemix.evaluation.crossed import (
 )
 from visemix.evaluation.statistics import paired_comparison, speakers_of
 
+POWER = 0.8  # with which a detectable difference is found
+
 
 def pooled_seed_variance(rows: list[list[pd.DataFrame]]) -> tuple[float, int]:
     """Variance of accuracy (0..1, squared) between trainings that differ in their seed alone.
@@ -96,22 +98,22 @@ def scores(tables: list[pd.DataFrame]) -> np.ndarray:
     return np.stack(columns)
 
 
-def detectable_by_t_test(variance: float, degrees: float, power: float = 0.8) -> float:
-    """Smallest true difference that a two-sided t-test at 5% finds with `power`.
+def detectable_by_t_test(variance: float, degrees: float) -> float:
+    """Smallest true difference that a two-sided t-test at 5% finds with the power POWER.
 
     variance: of the observed difference; degrees: its degrees of freedom.
     """
-    return math.sqrt(variance) * noncentrality(degrees, power)
+    return math.sqrt(variance) * noncentrality(degrees)
 
 
-def noncentrality(degrees: float, power: float = 0.8) -> float:
-    """How many standard errors of difference a t-test at 5% needs to find it with `power`."""
+def noncentrality(degrees: float) -> float:
+    """How many standard errors of difference a t-test at 5% needs to find it with POWER."""
     limit = t.ppf(0.975, degrees)
-    return brentq(lambda shift: nct.sf(limit, degrees, shift) - power, 0, 100 * limit)
+    return brentq(lambda shift: nct.sf(limit, degrees, shift) - POWER, 0, 100 * limit)
 
 
-def minimum_detectable_difference(n: int, discordant: float, power: float = 0.8) -> float:
-    """Smallest true accuracy difference that an exact McNemar test at 5% finds with `power`.
+def minimum_detectable_difference(n: int, discordant: float) -> float:
+    """Smallest true accuracy difference that an exact McNemar test at 5% finds with POWER.
 
     n: test clips; discordant: proportion of clips (0..1) on which the two recognisers differ in
     being right. Returns a proportion in 0..discordant, or nan when so few clips are discordant that
@@ -128,5 +130,5 @@ def minimum_detectable_difference(n: int, discordant: float, power: float = 0.8)
     def found(better: float) -> float:  # better: proportion of discordant clips in its favour
         return binom.cdf(limit, clips, 1 - better) + binom.sf(clips - limit - 1, clips, 1 - better)
 
-    better = brentq(lambda p: found(p) - power, 0.5, 1 - 1e-9)
+    better = brentq(lambda p: found(p) - POWER, 0.5, 1 - 1e-9)
     return (2 * better - 1) * discordant

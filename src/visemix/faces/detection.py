@@ -1,9 +1,8 @@
 """Anchors, decoding and suppression of RetinaFace's networks (Deng et al., CVPR 2020)."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -31,8 +30,19 @@ class Face:
     landmarks: np.ndarray  # (5, 2) float32
 
 
-class Detector(Protocol):
-    """A face detector, whatever its network."""
+# Strides looked at; offsets (B, P, 4), face scores (B, P), landmarks (B, P, 10), float32, with the
+# P anchors ordered by stride, row, column, size.
+Prediction = tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]
+
+
+class Detector(ABC):
+    """A face detector: a network, and how many frames it takes at a time."""
+
+    batch: int
+
+    @abstractmethod
+    def predict(self, frames: Frames, large_only: bool) -> Prediction:
+        """What the network says of up to `batch` frames (H, W, 3) uint8 RGB of one size."""
 
     def detect(
         self,
@@ -50,32 +60,17 @@ class Detector(Protocol):
         are scaled down for the network (faces are given in the coordinates of the frame all the
         same); None never scales. Raises ValueError for other shapes or types.
         """
-
-
-# Strides looked at; offsets (B, P, 4), face scores (B, P), landmarks (B, P, 10), float32, with the
-# P anchors ordered by stride, row, column, size.
-Prediction = tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]
-
-
-def detect_faces(
-    predict: Callable[[Frames], Prediction],
-    frames: Frames,
-    threshold: float,
-    longest_side: int | None,
-    batch: int,
-) -> list[list[Face]]:
-    """Detector.detect by a network: `predict` takes up to `batch` frames (H, W, 3) of one size."""
-    height, width = _frame_size(frames)
-    scale = min(1.0, longest_side / max(height, width)) if longest_side else 1.0
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    stretch = np.array([width / size[0], height / size[1]], np.float32)
-    faces = []
-    for start in range(0, len(frames), batch):
-        group = frames[start : start + batch]
-        if scale < 1:
-            group = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in group]
-        faces += _decode(*predict(group), size, stretch, threshold)
-    return faces
+        height, width = _frame_size(frames)
+        scale = min(1.0, longest_side / max(height, width)) if longest_side else 1.0
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        stretch = np.array([width / size[0], height / size[1]], np.float32)
+        faces = []
+        for start in range(0, len(frames), self.batch):
+            group = frames[start : start + self.batch]
+            if scale < 1:
+                group = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in group]
+            faces += _decode(*self.predict(group, large_only), size, stretch, threshold)
+        return faces
 
 
 def _frame_size(frames) -> tuple[int, int]:

@@ -12,7 +12,6 @@ eighty times the MobileNet's time.
 """
 
 import zipfile
-from functools import partial
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -24,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from visemix.faces.detection import ANCHORS, LARGE, Face, Prediction, detect_faces
+from visemix.faces.detection import ANCHORS, LARGE, Detector, Prediction
 from visemix.media import Frames
 from visemix.run.atomic import sha256_bytes
 from visemix.run.gpus import device_name
@@ -36,7 +35,7 @@ _SPREAD_RGB = (0.229, 0.224, 0.225)
 _BATCH = {"cpu": 4, "cuda": 16}
 
 
-class RetinaFaceResNet50:
+class RetinaFaceResNet50(Detector):
     """A detector, on the GPU where torch has one, in float32 throughout.
 
     On a CPU take one thread each (torch.set_num_threads) and as many processes as cores. Raises
@@ -45,21 +44,11 @@ class RetinaFaceResNet50:
 
     def __init__(self, weights: str | PathLike, sha256: str):
         self.device = device_name()
+        self.batch = _BATCH[self.device]
         self._network = load_network(weights, sha256).to(self.device)
 
-    def detect(
-        self,
-        frames: Frames,
-        threshold: float = 0.5,
-        longest_side: int | None = None,
-        large_only: bool = False,
-    ) -> list[list[Face]]:
-        """Faces of each frame, see detection.Detector."""
-        predict = partial(self._predict, large_only=large_only)
-        return detect_faces(predict, frames, threshold, longest_side, _BATCH[self.device])
-
     @torch.inference_mode()
-    def _predict(self, frames: Frames, large_only: bool) -> Prediction:
+    def predict(self, frames: Frames, large_only: bool) -> Prediction:
         pictures = _to_input(torch.from_numpy(np.stack([*frames])).to(self.device))
         # Without TF32, which keeps ten bits of a number, and with the same bits every time.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):

@@ -71,13 +71,13 @@ def choose_speaker(tracks: Sequence[Track], height: int, width: int) -> Track:
     return max(tracks, key=weight)
 
 
-def moves_slowly(track: Track, limit: float = 0.1) -> bool:
-    """Whether no landmark moves by more than `limit` face widths between entries of the track."""
+def moves_slowly(track: Track) -> bool:
+    """Whether no landmark moves by more than a tenth of a face between entries of the track."""
     if len(track.faces) < 2:
         return True
     widths = np.array([f.box[2] - f.box[0] for f in track.faces])
     steps = np.linalg.norm(np.diff(track.landmarks(), axis=0), axis=2).max(axis=1)
-    return bool((steps <= limit * widths[1:]).all())
+    return bool((steps <= 0.1 * widths[1:]).all())
 
 
 def require_frames(track: Track, total: int, max_missing: float) -> None:

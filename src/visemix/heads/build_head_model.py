@@ -122,7 +122,7 @@ def pack_uv(rest, tri, uv, part):
     return out
 
 
-def random_head(rng, rest, targets, amp=0.55):
+def random_head(rng, rest, targets):
     """Draw one head from the raw target space: vertices and trait values."""
     v = rest.copy()
     male = 1 / (1 + np.exp(-8 * (rng.random() - 0.5)))
@@ -146,7 +146,7 @@ def random_head(rng, rest, targets, amp=0.55):
         folder, name = key.split("/")
         stem = name[2:] if name[:2] in ("l-", "r-") else name
         if stem not in drawn:  # one draw for left and right
-            drawn[stem] = max(0, rng.normal(0, amp / 2)) if rng.random() < 0.35 else 0
+            drawn[stem] = max(0, rng.normal(0, 0.275)) if rng.random() < 0.35 else 0
         w = drawn[stem] * (0.35 if "trans" in name or "scale" in name else 1)
         w *= 0.5 if folder == "head" else 1
         if w:

@@ -296,15 +296,15 @@ def _sensor_noise(deviation: float, seed: int, size: int) -> np.ndarray:
     return grain
 
 
-def ambient_openness(head: Head, views: int = 48, size: int = 160) -> np.ndarray:
+def ambient_openness(head: Head) -> np.ndarray:
     """How open to its surroundings each vertex (V,) of the mean head is, 0.25..1.
 
     The proportion of directions in the vertex's half-space from which depth maps see it.
     """
-    rng = np.random.default_rng(0)
+    rng, size = np.random.default_rng(0), 160
     normal = vertex_normals(head.mean[None], head.triangles)[0]
     open_light, all_light = np.zeros(len(normal)), np.full(len(normal), 1e-6)
-    for _ in range(views):
+    for _ in range(48):
         direction = rng.normal(size=3)
         if rng.random() < 0.7:  # more light comes from above
             direction[1] = abs(direction[1])

@@ -51,10 +51,10 @@ def _ask_nvidia_smi(what: str) -> list[str]:
     return listing.stdout.split()
 
 
-def lease_gpus(count: int, folder: Path | None = None, poll: float = 1.0) -> list[str]:
+def lease_gpus(count: int, folder: Path | None = None) -> list[str]:
     """Reserve `count` GPUs for this process and set CUDA_VISIBLE_DEVICES to them.
 
-    Waits, polling every `poll` seconds, while fewer than `count` are free: all or none are taken,
+    Waits, asking every second, while fewer than `count` are free: all or none are taken,
     so that two jobs of two GPUs cannot starve each other. Returns the ids; [] on a machine
     without a GPU (the caller then runs on the CPU) or when `count` is 0 (which hides all GPUs).
     Under Slurm the devices that Slurm gave are returned unchanged. `folder` holds the lock files
@@ -77,7 +77,7 @@ def lease_gpus(count: int, folder: Path | None = None, poll: float = 1.0) -> lis
         if not announced:
             print(f"waiting for {count} of GPUs {', '.join(pool)}", file=sys.stderr)
             announced = True
-        time.sleep(poll)
+        time.sleep(1)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
     return chosen
 

@@ -37,11 +37,11 @@ class Motion:
     scale: float  # px per decimetre
 
 
-def smooth_walk(rng: np.random.Generator, n: int, deviation: float, width: int = 9) -> np.ndarray:
+def smooth_walk(rng: np.random.Generator, n: int, deviation: float) -> np.ndarray:
     """Smooth random curve (n,) of roughly the given deviation."""
-    kernel = np.hanning(2 * width + 1)
+    kernel = np.hanning(19)
     kernel /= np.sqrt((kernel**2).sum())
-    return np.convolve(rng.normal(0, deviation, n + 2 * width), kernel, "valid")[:n]
+    return np.convolve(rng.normal(0, deviation, n + 18), kernel, "valid")[:n]
 
 
 def random_motion(rng: np.random.Generator, n: int, size: int) -> Motion:

@@ -53,7 +53,6 @@ class ClipJob:
     word: str  # upper case
     number: int  # from 1
     speakers_per_split: int | None
-    size: int
 
     @property
     def clip_id(self) -> str:
@@ -95,7 +94,7 @@ class ClipJob:
         renderer = _renderer()
         speaker = random_speaker(np.random.default_rng(self.speaker[1]), renderer.head)
         rng = np.random.default_rng([self.seed, _CLIP, *self.key])
-        clip = make_clip(renderer, speaker, self.word.lower(), rng, self.size)
+        clip = make_clip(renderer, speaker, self.word.lower(), rng)
         start, end = clip.truth["word_span"]
         _write_truth(self.truth, clip.truth)
         with atomic_path(self.media.with_suffix(".txt")) as temporary:
@@ -110,7 +109,6 @@ class PortraitJob:
     root: Path
     seed: int
     number: int  # from 0
-    size: int
 
     @property
     def clip_id(self) -> str:
@@ -135,7 +133,7 @@ class PortraitJob:
         person = np.random.default_rng([self.seed, _PORTRAIT_PERSON, self.number])
         speaker = random_speaker(person, renderer.head)
         rng = np.random.default_rng([self.seed, _PORTRAIT, self.number])
-        picture, truth = make_portrait(renderer, speaker, rng, self.size)
+        picture, truth = make_portrait(renderer, speaker, rng)
         _write_truth(self.truth, truth)
         with atomic_path(self.picture) as temporary:
             cv2.imwrite(str(temporary), picture[..., ::-1])
@@ -160,7 +158,6 @@ def make_corpus(
     seed: int = 0,
     workers: int = 1,
     speakers_per_split: int | None = None,
-    size: int = IMAGE_SIZE,
 ) -> None:
     """Make the corpus under `root`; what is there already, whole, is kept.
 
@@ -176,8 +173,8 @@ def make_corpus(
     others are made first).
     """
     root = Path(root)
-    clips, stills = _plan(root, words, clips_per_word, portraits, seed, speakers_per_split, size)
-    made_from = dict(seed=seed, size=size, speakers_per_split=speakers_per_split)
+    clips, stills = _plan(root, words, clips_per_word, portraits, seed, speakers_per_split)
+    made_from = dict(seed=seed, size=IMAGE_SIZE, speakers_per_split=speakers_per_split)
     (root / FINISHED).unlink(missing_ok=True)
     _claim_root(root, dict(made_from, code=code_digest(__name__)))
     jobs = [*clips, *stills]
@@ -192,7 +189,7 @@ def make_corpus(
     write_json(root / FINISHED, dict(made_from, words=sorted(w.upper() for w in words), **counts))
 
 
-def _plan(root, words, clips_per_word, portraits, seed, speakers_per_split, size):
+def _plan(root, words, clips_per_word, portraits, seed, speakers_per_split):
     """All clip and portrait jobs, sorted."""
     unknown = set(clips_per_word) - set(SPLITS)
     if unknown:
@@ -201,12 +198,12 @@ def _plan(root, words, clips_per_word, portraits, seed, speakers_per_split, size
     if len(names) != len(words):
         raise CorpusError("the word list is empty or names a word twice; give each word once")
     clips = [
-        ClipJob(root, seed, split, word, number, speakers_per_split, size)
+        ClipJob(root, seed, split, word, number, speakers_per_split)
         for split in SPLITS
         for word in names
         for number in range(1, clips_per_word.get(split, 0) + 1)
     ]
-    return clips, [PortraitJob(root, seed, number, size) for number in range(portraits)]
+    return clips, [PortraitJob(root, seed, number) for number in range(portraits)]
 
 
 def _claim_root(root: Path, made_from: dict) -> None:

@@ -12,7 +12,7 @@ CLIP_FRAMES = 29
 CLIP_SECONDS = CLIP_FRAMES / FPS
 CLIP_SAMPLES = CLIP_FRAMES * SAMPLE_RATE // FPS
 # Carriers are drawn independently of the word: their mouths are seen within the 29 frames, and
-# must not tell which word it is. None of them holds a word of LRW.
+# must not show which word it is. None of them holds a word of LRW.
 BEFORE = (
     "they said", "we talk", "the new", "i know", "he was", "and the", "too much", "you know that",
     "it is", "for some", "she put", "you are", "we need", "all of", "they use", "not only",
