@@ -57,6 +57,11 @@ def test_order_is_file_then_scale_then_overrides():
         ({"overrides": {"runs": {"lipgen-R6": {"lamda": 1}}}}, r"overrides.runs.lipgen-R6.lamda: "),
         ({"overrides": ["training"]}, r"overrides: \['training'\] is not allowed"),
         ({"scales": {"test": {}}}, r"scales: unknown key"),
+        (
+            {"crops": {"max_missing_share": 0.1}},
+            r"unknown key; it is called max_missing_proportion",
+        ),
+        ({"pose": {"two_axes_share": 0.1}}, r"unknown key; it is called two_axes_proportion"),
         ({"scale": "huge"}, r"scale: 'huge' is unknown; choose one of .* or write .*huge.yaml"),
         (
             {"overrides": {"training": {"mixup": -1}}},

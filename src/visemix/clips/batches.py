@@ -60,11 +60,8 @@ class LabelledClips:
 def labelled_clips(sets: list, words: list[str]) -> LabelledClips:
     """Check crop sets against each other and the vocabulary, and number their labels.
 
-    Args:
-        sets: CropSet objects; an entry may be None when no entry refers to it.
-
-    Raises:
-        ValueError: an empty set, a label that is not in `words`, clips of unequal length.
+    sets: CropSet objects, or None where no entry refers to it. Raises ValueError for an empty set,
+    a label that is not in `words`, or clips of unequal length.
     """
     classes = {word: number for number, word in enumerate(words)}
     labels, lengths = [], set()
@@ -74,8 +71,7 @@ def labelled_clips(sets: list, words: list[str]) -> LabelledClips:
             continue
         if not len(crops.index):
             raise ValueError(f"{crops.folder} holds no accepted clip; look at its rejects.parquet")
-        unknown = sorted(set(crops.index["label"]) - set(classes))
-        if unknown:
+        if unknown := sorted(set(crops.index["label"]) - set(classes)):
             raise ValueError(
                 f"{crops.folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not "
                 f"among the {len(words)} words to recognise; add them or leave the clips out"
@@ -104,13 +100,10 @@ def read_ahead(
 ) -> Iterator[Iterator[Batch]]:
     """Context manager that yields an iterator over the batches `numbers`, in order.
 
-    Args:
-        entries: batch number -> (source, row), at most `batch_size` of each.
-        device: where the batches go; pinned memory and asynchronous copies for a GPU.
-        beside: batch number -> tensors on the CPU that go along with the clips.
-
-    An error of the reading thread is raised where the batch is taken. Leaving the block, also in
-    the middle, ends the thread.
+    entries: batch number -> (source, row), at most `batch_size` of each. device: where the batches
+    go, by pinned memory and asynchronous copies for a GPU. beside: batch number -> tensors on the
+    CPU that go along with the clips. An error of the reading thread is raised where the batch is
+    taken. Leaving the block, also in the middle, ends the thread.
     """
     device = torch.device(device)
     pinned = device.type == "cuda"

@@ -53,19 +53,13 @@ def make_mixture(
 ) -> dict:
     """Describe a mixture of the crop sets in two folders; only accepted clips count.
 
-    Args:
-        repeats: N, from 0 to infinity. Without a synthetic set it must be infinity.
-        seed: of the subset that a fractional N needs.
-        redraw: "fixed" keeps that subset in all epochs; "epoch" draws a new one each epoch.
+    repeats: N, from 0 to infinity; without a synthetic set it must be infinity. seed: of the subset
+    that a fractional N needs, which is kept in all epochs or drawn anew in each (`redraw`).
 
-    Returns:
-        {version, name, sources: [{folder, role, clips, repeats, manifest_sha256}], beta, seed,
-        redraw}. Infinity is the string "inf", so that the file is plain JSON. A source with
-        repeats 0 is not drawn from.
-
-    Raises:
-        FileNotFoundError: a folder is not a finished crop set.
-        ValueError: a parameter out of range, an empty mixture, or a set made for evaluation.
+    Returns {version, name, sources: [{folder, role, clips, repeats, manifest_sha256}], beta, seed,
+    redraw}. Infinity is the string "inf", so that the file is plain JSON. A source with repeats 0
+    is not drawn from. Raises FileNotFoundError where a folder is not a finished crop set,
+    ValueError for a parameter out of range, an empty mixture, or a set made for evaluation.
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must not be negative")
@@ -74,19 +68,12 @@ def make_mixture(
             f"repeats is {repeats}, but there is no synthetic set to mix with; "
             "real clips only are written as repeats = infinity"
         )
-    real = _source(real_folder, "real", repeats)
-    sources = [real]
+    sources = [_source(real_folder, "real", repeats)]
     if synthetic_folder is not None:
         sources.append(_source(synthetic_folder, "synthetic", 0 if math.isinf(repeats) else 1))
-    n_synthetic = sources[1]["clips"] if synthetic_folder is not None else 0
-    return {
-        "version": VERSION,
-        "name": name,
-        "sources": sources,
-        "beta": mixing_ratio(repeats, real["clips"], n_synthetic),
-        "seed": seed,
-        "redraw": redraw,
-    }
+    beta = mixing_ratio(repeats, sources[0]["clips"], sum(s["clips"] for s in sources[1:]))
+    facts = {"version": VERSION, "name": name, "sources": sources}
+    return facts | {"beta": beta, "seed": seed, "redraw": redraw}
 
 
 def make_sampled_mixture(
@@ -118,14 +105,8 @@ def make_sampled_mixture(
                 "make more clips, or choose other proportions"
             )
         source["repeats"] = count / source["clips"]
-    return {
-        "version": VERSION,
-        "name": name,
-        "sources": sources,
-        "beta": drawn[0] / size,
-        "seed": seed,
-        "redraw": "fixed",
-    }
+    facts = {"version": VERSION, "name": name, "sources": sources}
+    return facts | {"beta": drawn[0] / size, "seed": seed, "redraw": "fixed"}
 
 
 def _source(folder: str | Path, role: str, repeats: float) -> dict:
@@ -185,21 +166,15 @@ def check_sources(mixture: dict) -> None:
 
 
 def expand_mixture(mixture: dict, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The entries of one epoch, unshuffled: arrays of equal length.
+    """The entries of one epoch, unshuffled, as many in every epoch.
 
-    Returns:
-        (source, row): uint8 index into `mixture["sources"]`, int32 row of that source's
-        index.parquet. The length is the same in every epoch.
+    Two arrays: uint8 index into `mixture["sources"]`, int32 row of that source's index.parquet.
     """
     redrawn = epoch if mixture["redraw"] == "epoch" else 0
-    rows = [
-        _repeated_rows(
-            source["clips"],
-            float(source["repeats"]),
-            np.random.default_rng([mixture["seed"], number, redrawn]),
-        )
-        for number, source in enumerate(mixture["sources"])
-    ]
+    rows = []
+    for number, source in enumerate(mixture["sources"]):
+        rng = np.random.default_rng([mixture["seed"], number, redrawn])
+        rows.append(_repeated_rows(source["clips"], float(source["repeats"]), rng))
     numbers = np.repeat(np.arange(len(rows), dtype=np.uint8), [len(part) for part in rows])
     return numbers, np.concatenate(rows)
 

@@ -14,20 +14,10 @@ SPLITS = ("train", "val", "test")
 # column -> kind. `media` is relative to the corpus root, times are seconds from the clip's first
 # frame (NaN where unknown), `speaker` is empty where unknown, `reason` is empty for status ok.
 COLUMNS = {
-    "clip_id": "text",
-    "corpus": "text",
-    "split": "text",
-    "label": "text",
-    "media": "text",
-    "n_frames": "int64",
-    "fps": "float64",
-    "word_start_s": "float64",
-    "word_end_s": "float64",
-    "speaker": "text",
-    "sha256": "text",
-    "status": "text",
-    "reason": "text",
-}
+    "clip_id": "text", "corpus": "text", "split": "text", "label": "text", "media": "text",
+    "n_frames": "int64", "fps": "float64", "word_start_s": "float64", "word_end_s": "float64",
+    "speaker": "text", "sha256": "text", "status": "text", "reason": "text",
+}  # fmt: skip
 # columns that a manifest may have after these; corpora of sentences have their words in `text`
 OPTIONAL_COLUMNS = {"text": "text"}
 
@@ -50,10 +40,8 @@ def _rules(frame: pd.DataFrame):
         unlabelled &= frame["text"] == ""
     yield "label and text, or media, are empty", ok & (unlabelled | (frame["media"] == ""))
     yield "n_frames or fps is not positive", ok & ~((frame["n_frames"] > 0) & (frame["fps"] > 0))
-    yield (
-        "word times are not 0 <= start < end",
-        ok & ~((start >= 0) & (start < end) & np.isfinite(end)) & ~(start.isna() & end.isna()),
-    )
+    timed = (start >= 0) & (start < end) & np.isfinite(end)
+    yield "word times are not 0 <= start < end", ok & ~timed & ~(start.isna() & end.isna())
 
 
 _FORMAT = TableFormat("manifest", "clip_id", "clips", COLUMNS, _rules, OPTIONAL_COLUMNS)

@@ -19,17 +19,9 @@ from visemix.run.atomic import sha256_bytes
 MIN_SIDE = 64  # px; our choice: a smaller picture has no face with eyes 20 px apart
 # column -> kind; `media` is relative to the root, `height` and `width` are pixels (0: not known)
 COLUMNS = {
-    "portrait_id": "text",
-    "corpus": "text",
-    "identity": "text",
-    "split": "text",
-    "media": "text",
-    "height": "int64",
-    "width": "int64",
-    "sha256": "text",
-    "status": "text",
-    "reason": "text",
-}
+    "portrait_id": "text", "corpus": "text", "identity": "text", "split": "text", "media": "text",
+    "height": "int64", "width": "int64", "sha256": "text", "status": "text", "reason": "text",
+}  # fmt: skip
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, struct.error,
            zlib.error, Image.DecompressionBombError)  # fmt: skip  # what Pillow raises
 

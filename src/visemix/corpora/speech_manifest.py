@@ -14,19 +14,10 @@ from visemix.corpora.table import TableFormat
 # beginning of that file, of which `sha256` is the checksum; `sample_rate` is the file's, in Hz;
 # `speaker` is empty where unknown, `reason` is empty for status ok.
 COLUMNS = {
-    "clip_id": "text",
-    "corpus": "text",
-    "split": "text",
-    "text": "text",
-    "media": "text",
-    "start_s": "float64",
-    "end_s": "float64",
-    "sample_rate": "int64",
-    "speaker": "text",
-    "sha256": "text",
-    "status": "text",
-    "reason": "text",
-}
+    "clip_id": "text", "corpus": "text", "split": "text", "text": "text", "media": "text",
+    "start_s": "float64", "end_s": "float64", "sample_rate": "int64",
+    "speaker": "text", "sha256": "text", "status": "text", "reason": "text",
+}  # fmt: skip
 
 
 def _rules(frame: pd.DataFrame):
@@ -35,10 +26,8 @@ def _rules(frame: pd.DataFrame):
     yield f"split is none of {SPLITS}", ok & ~frame["split"].isin(SPLITS)
     yield "text or media are empty", ok & ((frame["text"] == "") | (frame["media"] == ""))
     yield "sample_rate is not positive", ok & ~(frame["sample_rate"] > 0)
-    yield (
-        "times are not 0 <= start < end",
-        ok & ~((start >= 0) & (start < end) & np.isfinite(end)),
-    )
+    timed = (start >= 0) & (start < end) & np.isfinite(end)
+    yield "times are not 0 <= start < end", ok & ~timed
 
 
 SPEECH_MANIFEST = TableFormat("speech manifest", "clip_id", "utterances", COLUMNS, _rules)

@@ -98,11 +98,9 @@ def crossed_difference(
 ) -> Estimate:
     """The second row minus the first, allowing for other clips and, with several seeds, trainings.
 
-    Args:
-        first, second: scores (S, n) of the same n clips in the same order.
-        clusters: (n,) the speaker of each clip.
-        seeds: variance of a training's mean score between seeds and its degrees of freedom, of
-            `resolution.pooled_seed_variance`; (0, 1) takes the trainings as given.
+    first, second: scores (S, n) of the same n clips in the same order. clusters: (n,) the speaker
+    of each clip. seeds: variance of a training's mean score between seeds and its degrees of
+    freedom, of `resolution.pooled_seed_variance`; (0, 1) takes the trainings as given.
 
     The variance is the one over clips plus the one over seeds minus the rest, which both hold,
     and at least the larger of the two. Degrees of freedom after Satterthwaite.

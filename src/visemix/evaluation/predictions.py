@@ -40,22 +40,15 @@ def predict(
 ) -> pd.DataFrame:
     """Predict the word of every clip of a crop set, central crop, no augmentation.
 
-    Args:
-        words: the vocabulary that the results are reported for; the run must have been trained
-            with the same, in the same order.
-        shuffle_frames: control: put the frames of each clip in a random order, keyed by (seed,
-            clip_id). What a recogniser still gets right it does not owe to movement.
-        rejected_are_errors: whether clips that the crop step rejected count, as errors. False
-            leaves them out, as if the test set did not hold them.
+    words: the vocabulary, the same and in the same order as in training. shuffle_frames: control:
+    puts the frames of each clip in a random order, keyed by (seed, clip_id); what a recogniser
+    still gets right it does not owe to movement. rejected_are_errors: whether clips that the crop
+    step rejected count, as errors; False leaves them out, as if the test set did not hold them.
 
-    Returns:
-        One row a clip, sorted by clip_id: clip_id, label, speaker, top5 (list of words, most
-        probable first), top5_probability (list), label_probability, correct, rejected. Rejected
-        clips are rows without top5, or no rows but counted in `attrs["rejected_left_out"]`.
-
-    Raises:
-        ValueError: other words than in training, a label outside of them, no clip to count, or a
-            damaged crop set.
+    Returns one row a clip, sorted by clip_id: clip_id, label, speaker, top5 (list of words, most
+    probable first), top5_probability (list), label_probability, correct, rejected. Rejected clips
+    are rows without top5, or no rows but counted in `attrs["rejected_left_out"]`. Raises ValueError
+    for other words than in training, a label outside of them, no clip to count, or a damaged set.
     """
     torch.set_num_threads(threads)
     model, trained_words, settings = load_recogniser(run_folder, device)

@@ -79,7 +79,7 @@ def read_obj(text: str):
 
 
 def read_target(raw: bytes, n: int) -> np.ndarray:
-    """Return the displacements (n,3) of one MakeHuman target file."""
+    """The displacements (n, 3) of one MakeHuman target file."""
     lines = [line.split() for line in raw.decode().splitlines() if line[:1] not in ("", "#")]
     rows = np.array([line for line in lines if len(line) == 4], float).reshape(-1, 4)
     out = np.zeros((n, 3))

@@ -77,13 +77,11 @@ class ClipJob:
 
     @property
     def media(self) -> Path:
-        folder = self.root / "lipread_mp4" / self.word / self.split
-        return folder / f"{self.word}_{self.number:05d}.mp4"
+        return self.root / "lipread_mp4" / self.word / f"{self.clip_id}.mp4"
 
     @property
     def truth(self) -> Path:
-        folder = self.root / "truth" / self.word / self.split
-        return folder / f"{self.word}_{self.number:05d}.npz"
+        return self.root / "truth" / self.word / f"{self.clip_id}.npz"
 
     @property
     def files(self) -> tuple[Path, ...]:
