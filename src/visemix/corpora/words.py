@@ -21,6 +21,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -88,10 +90,8 @@ def cut_words(
     wanted = None if words is None else {word.upper() for word in words}
     cuts = _plan(sentences, root, read_transcript, wanted, min_letters, max_repeated)
     _check_plan(cuts, wanted, folder)
-    by_sentence: dict[str, list[Cut]] = {}
-    for cut in cuts:
-        by_sentence.setdefault(cut.source, []).append(cut)
-    done = ordered_map(partial(_cut_sentence, root, folder), by_sentence.values(), workers)
+    by_sentence = [list(group) for _, group in groupby(cuts, key=attrgetter("source"))]
+    done = ordered_map(partial(_cut_sentence, root, folder), by_sentence, workers)
     progress = tqdm(done, "cut", len(by_sentence), unit="sentence", disable=None)
     table = pd.DataFrame([asdict(cut) for chunk in progress for cut in chunk])
     with atomic_path(folder / "cuts.csv") as temporary:

@@ -29,17 +29,21 @@ def front_end_features(
     torch.set_num_threads(threads)
     model, _, settings = load_recogniser(run_folder, device)
     features: list[np.ndarray] = [np.empty(0)] * len(clips)
-    lengths = np.array([len(clip) for clip in clips])
+    for batch in batches_of_equal_length(np.array([len(clip) for clip in clips]), batch_size):
+        crops = torch.from_numpy(np.stack([clips[row] for row in batch])).to(device)
+        inputs = augmentation.centre_crop(crops, settings, model.config.input_size)
+        with whole_float32():
+            found = model.front_end(inputs).transpose(1, 2).cpu().numpy()  # (B, T, d)
+        for row, one in zip(batch, found, strict=True):
+            features[row] = one
+    return features
+
+
+def batches_of_equal_length(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Rows of clips of one length each, at most batch_size, from the lengths (n,) of all clips."""
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        for batch in np.split(rows, range(batch_size, len(rows), batch_size)):
-            crops = torch.from_numpy(np.stack([clips[row] for row in batch])).to(device)
-            inputs = augmentation.centre_crop(crops, settings, model.config.input_size)
-            with whole_float32():
-                found = model.front_end(inputs).transpose(1, 2).cpu().numpy()  # (B, T, d)
-            for row, one in zip(batch, found, strict=True):
-                features[row] = one
-    return features
+        yield from np.split(rows, range(batch_size, len(rows), batch_size))
 
 
 @contextmanager

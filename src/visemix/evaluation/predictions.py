@@ -1,7 +1,6 @@
 """What a trained recogniser says about every clip of a test set, and the metrics of that."""
 
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +8,8 @@ import pandas as pd
 import torch
 
 from visemix.clips import augmentation
-from visemix.clips.shards import (
-    MANIFEST,
-    REJECTS,
-    CropSet,
-    open_crops,
-    read_rejects,
-    verify_crops,
-)
+from visemix.clips.shards import MANIFEST, REJECTS, open_crops, read_rejects, verify_crops
+from visemix.evaluation.features import batches_of_equal_length
 from visemix.evaluation.statistics import CONFIDENCE, wilson_interval
 from visemix.run.atomic import atomic_path, sha256_file, write_json
 from visemix.run.gpus import device_model
@@ -62,7 +55,7 @@ def predict(
         rejects = read_rejects(crops_folder)
         _check_labels(crops_folder, pd.concat([crops.index["label"], rejects["label"]]), words)
         tables = [_rejected_rows(rejects if rejected_are_errors else rejects[:0])]
-        for rows in _batches_of_equal_length(crops, batch_size):
+        for rows in batches_of_equal_length(crops.index["length"].to_numpy(), batch_size):
             pixels = crops.read(rows)
             facts = crops.index.iloc[rows]
             if shuffle_frames:
@@ -151,13 +144,6 @@ def _check_labels(folder: str | Path, labels: pd.Series, words: list[str]) -> No
         )
 
 
-def _batches_of_equal_length(crops: CropSet, batch_size: int) -> Iterator[np.ndarray]:
-    lengths = crops.index["length"].to_numpy()
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        yield from np.split(rows, range(batch_size, len(rows), batch_size))
-
-
 def _shuffled(clips: np.ndarray, clip_ids: pd.Series, seed: int) -> np.ndarray:
     orders = [
         np.random.default_rng([seed, zlib.crc32(clip_id.encode())]).permutation(clips.shape[1])
@@ -169,32 +155,30 @@ def _shuffled(clips: np.ndarray, clip_ids: pd.Series, seed: int) -> np.ndarray:
 def _predicted_rows(facts: pd.DataFrame, probabilities: torch.Tensor, words: list[str]):
     best, order = probabilities.topk(min(TOP, len(words)), dim=1)
     top = [[words[i] for i in row] for row in order.tolist()]
+    classes = torch.tensor([words.index(label) for label in facts["label"]])
+    of_label = probabilities.gather(1, classes[:, None]).squeeze(1).numpy()
+    return _rows(facts, top, best.tolist(), of_label, rejected=False)
+
+
+def _rejected_rows(rejects: pd.DataFrame) -> pd.DataFrame:
+    nothing: list[list] = [[] for _ in range(len(rejects))]
+    return _rows(rejects, nothing, nothing, np.zeros(len(rejects), np.float32), rejected=True)
+
+
+def _rows(
+    facts: pd.DataFrame, top: list[list], top_probability: list[list], of_label: np.ndarray,
+    rejected: bool,
+) -> pd.DataFrame:  # fmt: skip
     labels = facts["label"].tolist()
-    classes = torch.tensor([words.index(label) for label in labels])
     return pd.DataFrame(
         {
             "clip_id": facts["clip_id"].tolist(),
             "label": labels,
             "speaker": facts["speaker"].tolist(),
             "top5": top,
-            "top5_probability": best.tolist(),
-            "label_probability": probabilities.gather(1, classes[:, None]).squeeze(1).numpy(),
-            "correct": [row[0] == label for row, label in zip(top, labels, strict=True)],
-            "rejected": False,
-        }
-    )
-
-
-def _rejected_rows(rejects: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "clip_id": rejects["clip_id"].tolist(),
-            "label": rejects["label"].tolist(),
-            "speaker": rejects["speaker"].tolist(),
-            "top5": [[] for _ in range(len(rejects))],
-            "top5_probability": [[] for _ in range(len(rejects))],
-            "label_probability": np.zeros(len(rejects), np.float32),
-            "correct": False,
-            "rejected": True,
+            "top5_probability": top_probability,
+            "label_probability": of_label,
+            "correct": [row[:1] == [label] for row, label in zip(top, labels, strict=True)],
+            "rejected": rejected,
         }
     )

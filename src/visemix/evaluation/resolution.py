@@ -7,11 +7,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import binom, nct, t
 
-from visemix.evaluation.crossed import (
-    cluster_degrees,
-    clustered_variance,
-    crossed_difference,
-)
+from visemix.evaluation.crossed import cluster_degrees, clustered_variance, crossed_difference
 from visemix.evaluation.statistics import paired_comparison, speakers_of
 
 POWER = 0.8  # with which a detectable difference is found

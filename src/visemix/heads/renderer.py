@@ -15,14 +15,7 @@ from numba import njit
 from visemix.heads.appearance import Light, Look
 from visemix.heads.hair import Hair, strand_texture
 from visemix.heads.model import UPPER_LIP, Head, load_head, ramp, rotation, screen
-from visemix.heads.rasterizer import (
-    FAR,
-    NOTHING,
-    fill_depth,
-    rasterize,
-    vertex_normals,
-    weights_at,
-)
+from visemix.heads.rasterizer import FAR, NOTHING, fill_depth, rasterize, vertex_normals, weights_at
 from visemix.heads.texture import EYES, TEXTURE_SCALE, Painter
 
 SAMPLES = 2  # per pixel and direction

@@ -54,11 +54,7 @@ def crop_turned(
 
 
 def turn_clip(
-    frames: Frames,
-    landmarks: np.ndarray,
-    yaw: float,
-    pitch: float,
-    device: str = "cpu",
+    frames: Frames, landmarks: np.ndarray, yaw: float, pitch: float, device: str = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames (T, H, W, 3) uint8 RGB with the head turned, and its five points (T, 5, 2) px.
 
