@@ -197,10 +197,10 @@ def test_the_set_has_every_clip_with_its_angles_and_untouched_ones_as_they_were(
         assert rejects.clip_id.tolist() == ["test/PEOPLE_00003"]
         speakers = manifest.set_index("clip_id").speaker
         assert rejects.speaker.tolist() == speakers[rejects.clip_id].tolist() != [""]
-        told = drawn.set_index("clip_id").loc[index.index, ["yaw", "pitch"]]
-        assert index[["yaw", "pitch"]].equals(told)
+        expected = drawn.set_index("clip_id").loc[index.index, ["yaw", "pitch"]]
+        assert index[["yaw", "pitch"]].equals(expected)
         assert index.label.tolist() == plain.index.label.tolist()
-        for row, (yaw, pitch) in enumerate(told.to_numpy()):
+        for row, (yaw, pitch) in enumerate(expected.to_numpy()):
             same = np.array_equal(crops.read([row])[0], plain.read([row])[0])
             assert same == (yaw == pitch == 0)
 
