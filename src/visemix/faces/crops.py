@@ -217,6 +217,9 @@ def split_parameters(given: dict) -> tuple[dict, dict]:
 
     Those not given are at their defaults. Raises ValueError for a wrong parameter.
     """
+    if unknown := sorted(set(given) - set(Crops.model_fields)):
+        known = ", ".join(Crops.model_fields)
+        raise ValueError(f"unknown crop parameter {unknown[0]!r}; known: {known}")
     clip = Crops(**given).model_dump()
     detector = {name: clip.pop(name) for name in list(clip) if name.startswith("detector")}
     return clip | {"size": CROP_SIZE}, detector
