@@ -51,7 +51,7 @@ def usual(paths: list[Path], folder: Path, detector: RetinaFace) -> None:
             (faces,) = detector.detect(frame[None])
             frames.append(frame)
             landmarks.append(max(faces, key=lambda f: np.prod(f.box[2:] - f.box[:2])).landmarks)
-        matrices = align(smooth(np.stack(landmarks), 5)).matrices
+        matrices = align(smooth(np.stack(landmarks), 5), 96, 64).matrices
         crops = [
             cv2.warpAffine(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), m, (96, 96))
             for f, m in zip(frames, matrices, strict=True)

@@ -13,8 +13,8 @@ rule pose_manifest:
     localrule: True
     params:
         angles=PARAMETERS["pose"]["angles"],
-        untouched_share=PARAMETERS["pose"]["untouched_share"],
-        two_axes_share=PARAMETERS["pose"]["two_axes_share"],
+        untouched_proportion=PARAMETERS["pose"]["untouched_proportion"],
+        two_axes_proportion=PARAMETERS["pose"]["two_axes_proportion"],
         seed=PARAMETERS["pose"]["seed"],
         code=lambda wildcards: code_digest(SCRIPTS / "pose_manifest.py"),
     script:

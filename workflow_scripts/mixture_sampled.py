@@ -1,4 +1,4 @@
-"""Write the index of a mixture of fixed size in which a share of the clips is synthetic."""
+"""Write the index of a mixture of fixed size with a proportion of synthetic clips."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ if __name__ == "__main__":
         name=Path(snakemake.output.mixture).stem,
         real_folder=Path(snakemake.input.real).parent,
         synthetic_folder=Path(snakemake.input.synthetic).parent,
-        synthetic_share=int(snakemake.wildcards.share) / 100,
-        all_shares=[share / 100 for share in snakemake.params.shares],
+        synthetic=int(snakemake.wildcards.share) / 100,
+        all_proportions=[share / 100 for share in snakemake.params.shares],
         seed=snakemake.params.seed + ord(snakemake.wildcards.draw) - ord("A"),
     )
     write_mixture(snakemake.output.mixture, mixture)

@@ -21,7 +21,8 @@ FPS = 25
 SAMPLE_RATE = 16000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 _AAC_BLOCK = 1024  # samples in one AAC frame
-_VIDEO_OPTIONS = {"crf": "20", "preset": "veryfast", "threads": "1"}  # one thread: same bytes
+# one thread: same bytes
+_VIDEO_OPTIONS: dict[str, object] = {"crf": "20", "preset": "veryfast", "threads": "1"}
 
 
 class MediaError(ValueError):
@@ -34,10 +35,10 @@ class Clip:
 
     frames: np.ndarray  # (T, H, W, 3) uint8 RGB
     fps: float
-    sound: np.ndarray | None  # (N,) int16, 16 kHz mono; None where it was not asked for
+    sound: np.ndarray  # (N,) int16, 16 kHz mono; empty where it was not asked for
 
 
-class Video(Sequence):
+class Video(Sequence[np.ndarray]):
     """Decoded frames: video[t] is frame t as (H, W, 3) uint8 RGB, converted when it is asked for.
 
     Most of the time of reading a clip goes into the conversion to RGB, which mouth crops need for
@@ -51,7 +52,7 @@ class Video(Sequence):
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: int) -> np.ndarray:  # type: ignore[override]  # no slices
         return self._frames[number].to_ndarray(format="rgb24")
 
     def grey(self, number: int) -> np.ndarray:
@@ -59,11 +60,13 @@ class Video(Sequence):
         if not _EIGHT_BIT_LUMINANCE.fullmatch(frame.format.name):
             return cv2.cvtColor(self[number], cv2.COLOR_RGB2GRAY)
         plane = frame.planes[0]
-        luminance = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        luminance = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
         luminance = luminance[: frame.height, : frame.width]
         full_range = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
         return luminance if full_range else cv2.LUT(luminance, _FULL_RANGE)
 
+
+Frames = Sequence[np.ndarray] | np.ndarray  # (H, W, 3) uint8 RGB each, or a Video
 
 # Formats whose first plane is the luminance (ITU-R BT.601 or 709), 16..235 unless they say so.
 _EIGHT_BIT_LUMINANCE = re.compile("yuvj?4[0-9][0-9]p|nv12|nv21")
@@ -93,7 +96,7 @@ def read_clip(path: str | PathLike, sound: bool = False) -> Clip:
         _check_complete(frames, video, path)
         fps = float(video.average_rate or FPS)
         if audio is None:
-            samples = None
+            samples = np.empty(0, np.int16)
         else:
             samples = _align(blocks, audio, starts[audio.index] - starts[video.index])
     return Clip(np.stack([f.to_ndarray(format="rgb24") for f in frames]), fps, samples)
@@ -140,6 +143,15 @@ def write_clip(path: str | PathLike, frames: np.ndarray, sound: np.ndarray, fps:
         container.mux(audio.encode())
 
 
+def cut_sound(sound: np.ndarray, first: int, length: int) -> np.ndarray:
+    """Samples first .. first + length of sound (N,), silent where it has none."""
+    out = np.zeros(length, sound.dtype)
+    low, high = max(0, first), min(len(sound), first + length)
+    if low < high:
+        out[low - first : high - first] = sound[low:high]
+    return out
+
+
 def _open(path):
     """An open container; MediaError where the file is missing or its header unreadable."""
     try:
@@ -184,7 +196,9 @@ def _decode(container, video, audio, path):
     """Frames, start time in seconds by stream index, and 16 kHz mono sound blocks."""
     wanted = [stream for stream in (video, audio) if stream is not None]
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-    frames, starts, blocks = [], {}, []
+    frames: list[av.VideoFrame] = []
+    blocks: list[np.ndarray] = []
+    starts: dict[int, float] = {}
     try:
         for packet in container.demux(wanted):
             for frame in packet.decode():

@@ -15,7 +15,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture
 def sees(request):
-    """A function to hand over what a user is told; it must stand in docs/faults.md."""
+    """A function to hand over what a user reads; it must stand in docs/faults.md."""
 
     def check(message: str) -> None:
         row = table.row_of(request.function, message)

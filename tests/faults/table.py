@@ -9,8 +9,8 @@ DOCUMENT = REPOSITORY / "docs" / "faults.md"
 HEAD = """# Faults and what comes of them
 
 Made by `python -m pytest tests/faults --write-faults` from the tests, each of which causes the
-fault, reads the message and goes on as the last column says. Where something is made again, it is
-compared byte by byte with what comes out undisturbed. A test fails when this page is out of date.
+fault, reads the message and goes on as the last column says. What is re-run is compared byte by
+byte with what comes out undisturbed. A test fails when this page is out of date.
 
 | fault | what you see | what is lost | how it goes on |
 |---|---|---|---|

@@ -102,7 +102,7 @@ def test_killed_snakemake(tree, finished_run, sees):
     job.wait()
     sees(locked(snakemake(tree, f"{RUN}/training.json", *CAREFUL, check=False)))
     snakemake(tree, "--unlock")
-    step.resume()  # it writes the same files while they are made again
+    step.resume()  # it writes the same files while they are re-run
     snakemake(tree, f"{RUN}/training.json", *CAREFUL)
     psutil.wait_procs([step], timeout=120)
     assert digests(tree) == digests(finished_run)

@@ -38,7 +38,7 @@ def make_data(folder: Path) -> None:
 
 
 def make_set(folder: Path) -> None:
-    """Make one of these sets, or make it again as far as it is not whole."""
+    """Make one of these sets, or what of it is not whole."""
     seed = list(CLIPS).index(folder.name)
     records = {record.clip_id: record for record in toy_records(CLIPS[folder.name], seed=seed)}
 

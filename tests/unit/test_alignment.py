@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from visemix.faces.alignment import EYE_TO_MOUTH, MEAN_FACE, align, cut
+from visemix.faces.alignment import MEAN_FACE, align, cut
 
+EYE_TO_MOUTH = 48.0  # crop px
 ANGLE, SCALE, SHIFT = st.floats(-180, 180), st.floats(0.3, 3), st.floats(-50, 50)
 
 
@@ -32,7 +33,7 @@ def scene():
 @given(angle=ANGLE, scale=SCALE, x=SHIFT, y=SHIFT)
 def test_a_moved_mean_face_comes_back_exactly(angle, scale, x, y):
     points = apply(similarity(angle, scale, x, y), MEAN_FACE * EYE_TO_MOUTH)
-    alignment = align(points[None])
+    alignment = align(points[None], 96, EYE_TO_MOUTH)
     np.testing.assert_allclose(
         apply(alignment.matrices[0], points), MEAN_FACE * EYE_TO_MOUTH + 48, atol=1e-6
     )
@@ -57,7 +58,7 @@ def test_any_face_has_its_mouth_in_the_middle(noise, angle, scale, size, reach):
 
 def test_least_squares_cannot_be_beaten():
     points = MEAN_FACE * 55 + np.random.default_rng(3).normal(0, 3, (5, 2))
-    matrix = align(points[None]).matrices[0]
+    matrix = align(points[None], 96, EYE_TO_MOUTH).matrices[0]
     target = MEAN_FACE * EYE_TO_MOUTH
 
     def error(linear):
@@ -71,15 +72,15 @@ def test_least_squares_cannot_be_beaten():
 
 def test_points_without_extent_are_refused():
     with pytest.raises(ValueError, match="one point"):
-        align(np.full((2, 5, 2), 7.0))
+        align(np.full((2, 5, 2), 7.0), 96, EYE_TO_MOUTH)
     with pytest.raises(ValueError, match="finite"):
-        align(np.full((1, 5, 2), np.nan))
+        align(np.full((1, 5, 2), np.nan), 96, EYE_TO_MOUTH)
 
 
 def test_an_upright_face_of_the_right_size_is_cut_out_unchanged(scene):
     picture, _ = scene
     points = MEAN_FACE * EYE_TO_MOUTH + [200, 210]  # the mouth is where four pixels meet
-    (crop,) = cut([picture], align(points[None]))
+    (crop,) = cut([picture], align(points[None], 96, EYE_TO_MOUTH))
     np.testing.assert_array_equal(crop, picture[162:258, 152:248, 0])
 
 
@@ -88,7 +89,7 @@ def test_colours_become_grey_by_their_luminance(scene):
     frames = np.zeros((3, 400, 400, 3), np.uint8)
     for channel in range(3):
         frames[channel, ..., channel] = 255
-    crops = cut(frames, align(np.stack([points] * 3)))
+    crops = cut(frames, align(np.stack([points] * 3), 96, EYE_TO_MOUTH))
     assert crops[:, 48, 48].tolist() == [76, 150, 29]  # ITU-R BT.601: 0.299, 0.587, 0.114
     assert crops.shape == (3, 96, 96) and crops.dtype == np.uint8
 
@@ -100,13 +101,13 @@ def test_colours_become_grey_by_their_luminance(scene):
 def test_turning_scaling_or_shifting_the_frame_leaves_the_crop(scene, angle, scale, x, y):
     """Within 2 grey levels on average, 16 at most: both pictures are resampled twice."""
     picture, points = scene
-    (expected,) = cut([picture], align(points[None]))
+    (expected,) = cut([picture], align(points[None], 96, EYE_TO_MOUTH))
     about = similarity(angle, scale)  # turn about the mouth, so that the face stays in the frame
     about[:, 2] = points[3:].mean(axis=0) - about[:, :2] @ points[3:].mean(axis=0) + [x, y]
     for_cv2 = about.copy()
     for_cv2[:, 2] += about[:, :2] @ [0.5, 0.5] - 0.5
     moved = cv2.warpAffine(picture, for_cv2, (400, 400), flags=cv2.INTER_CUBIC)
-    (crop,) = cut([moved], align(apply(about, points)[None]))
+    (crop,) = cut([moved], align(apply(about, points)[None], 96, EYE_TO_MOUTH))
     difference = np.abs(crop.astype(int) - expected)[8:-8, 8:-8]
     assert difference.mean() < 2 and difference.max() <= 16
 
@@ -115,11 +116,13 @@ def test_large_faces_do_not_alias(scene):
     """A checkerboard of single pixels, shrunk to a third, is an even grey."""
     rows, columns = np.indices((400, 400))
     board = np.repeat((((rows + columns) % 2) * 255).astype(np.uint8)[..., None], 3, 2)
-    (crop,) = cut([board], align((MEAN_FACE * EYE_TO_MOUTH * 3.1 + [200, 200])[None]))
+    (crop,) = cut(
+        [board], align((MEAN_FACE * EYE_TO_MOUTH * 3.1 + [200, 200])[None], 96, EYE_TO_MOUTH)
+    )
     assert crop[10:-10, 10:-10].std() < 4
 
 
 def test_what_lies_outside_the_frame_repeats_its_edge(scene):
     points = MEAN_FACE * EYE_TO_MOUTH + [10, 10]
     frame = np.full((60, 60, 3), 77, np.uint8)
-    assert (cut([frame], align(points[None])) == 77).all()
+    assert (cut([frame], align(points[None], 96, EYE_TO_MOUTH)) == 77).all()

@@ -3,7 +3,7 @@
 import yaml
 from tests.conftest import REPOSITORY
 
-from visemix.audit.record import decisive_parameters
+from visemix.audit.record import contradictions, decisive_parameters
 from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import resolve_run, table_cells
 
@@ -27,3 +27,16 @@ def test_the_place_of_portraits_does_not_matter_but_what_they_are_does():
     assert decisive(portraits=[people]) != decisive(portraits=[several])
     # as records had it when there was one source
     assert decisive(portraits="here", portrait_source="folder") == before
+
+
+def test_a_record_with_the_old_name_of_a_parameter_is_understood():
+    config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    parameters = resolve_parameters(config)
+    cell = next(cell for cell in table_cells("lipgen", "table3") if cell.run == "lipgen-R6")
+    run = resolve_run(cell.run, parameters)
+    now = decisive_parameters(cell, parameters, run)
+    crops = dict(parameters["crops"])
+    crops["max_missing_share"] = crops.pop("max_missing_proportion")
+    assert decisive_parameters(cell, parameters | {"crops": crops}, run) == now
+    assert contradictions(crops, parameters["crops"]) == []
+    assert contradictions(crops | {"max_missing_share": 0.5}, parameters["crops"])

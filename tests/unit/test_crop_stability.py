@@ -18,6 +18,7 @@ from visemix.faces.retinaface import RetinaFace
 from visemix.media import read_clip
 
 DATA = Path(__file__).parents[1] / "data"
+EYE_TO_MOUTH = 48.0  # crop px, for which the limits below were measured
 CLIPS = ["talking_head", "brbk7n", "sbwe5n"]  # the first is ours, the others are GRID's
 
 
@@ -34,11 +35,11 @@ def clip(request, detector):
         folder = request.getfixturevalue("real_clips")  # skips where there are none
         path = folder / "grid" / f"{request.param}.mpg"
     frames = read_clip(path).frames[:29]
-    return frames, crop_clip(frames, detector)
+    return frames, crop_clip(frames, detector, eye_to_mouth=EYE_TO_MOUTH)
 
 
 def similarity(shape, angle, scale, dx, dy):
-    """Turn (degrees), scale, and shift (shares of the frame) about the frame's middle: (3, 3)."""
+    """Turn (degrees), scale, and shift (by parts of the frame) about its middle: (3, 3)."""
     height, width = shape[1:3]
     matrix = np.eye(3)
     matrix[:2] = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
@@ -63,7 +64,7 @@ def moved(frames, matrix):
 def stays_inside(shape, landmarks, matrix):
     """Whether all that the crops show is still in the frame."""
     corners = np.array([[0, 0, 1], [CROP_SIZE, 0, 1], [0, CROP_SIZE, 1], [CROP_SIZE] * 2 + [1]])
-    seen = np.linalg.inv(_square(align(landmarks))) @ corners.T
+    seen = np.linalg.inv(_square(align(landmarks, CROP_SIZE, EYE_TO_MOUTH))) @ corners.T
     places = mapped(matrix, seen[:, :2].swapaxes(1, 2))
     return bool(((places > 0) & (places < (shape[2], shape[1]))).all())
 
@@ -78,8 +79,8 @@ def between_crops(landmarks, moved_landmarks, matrix):
 
     The inverse of the one alignment, the clip's movement, and the other alignment.
     """
-    back = np.linalg.inv(_square(align(landmarks)))
-    return _square(align(moved_landmarks)) @ matrix @ back
+    back = np.linalg.inv(_square(align(landmarks, CROP_SIZE, EYE_TO_MOUTH)))
+    return _square(align(moved_landmarks, CROP_SIZE, EYE_TO_MOUTH)) @ matrix @ back
 
 
 def errors(between):
@@ -109,12 +110,12 @@ def test_known_landmarks_give_the_same_crops(clip, angle, scale, dx, dy):
     assume(stays_inside(frames.shape, landmarks, matrix))
     there = mapped(matrix, landmarks)
     assert np.abs(between_crops(landmarks, there, matrix) - np.eye(3)).max() < 1e-6
-    expected = crop_at(frames, landmarks).crops.astype(int)
+    expected = crop_at(frames, landmarks, EYE_TO_MOUTH).crops.astype(int)
     pictures = moved(frames, matrix)
-    found = crop_at(pictures, there)
+    found = crop_at(pictures, there, EYE_TO_MOUTH)
     assert np.abs(found.crops - expected).mean() < 1
     # That is a fine measure: crops half a px to the side differ by more.
-    aside = crop_at(pictures, there + np.array([0.5, 0]) / found.quality["scale"])
+    aside = crop_at(pictures, there + np.array([0.5, 0]) / found.quality["scale"], EYE_TO_MOUTH)
     assert np.abs(aside.crops - expected).mean() > 1.5
 
 
@@ -126,7 +127,7 @@ def test_crops_are_stable_with_the_detector_in_the_loop(clip, detector):
         angle, scale = rng.uniform(-20, 20), rng.uniform(0.75, 1.5)
         matrix = similarity(frames.shape, angle, scale, *rng.uniform(-0.15, 0.15, 2))
         if stays_inside(frames.shape, mouth.landmarks, matrix):
-            again = crop_clip(moved(frames, matrix), detector)
+            again = crop_clip(moved(frames, matrix), detector, eye_to_mouth=EYE_TO_MOUTH)
             found.append(errors(between_crops(mouth.landmarks, again.landmarks, matrix)))
     shift, size, roll = np.abs(found).T
     size = np.abs(np.log(size))

@@ -13,6 +13,7 @@ import pytest
 
 import visemix.faces.crops as crops_module
 from visemix.clips.shards import open_crops, read_rejects, verify_crops
+from visemix.config.crops import Crops
 from visemix.corpora import lrw
 from visemix.corpora.manifest import manifest_frame
 from visemix.faces.crops import CropError, crop_at, crop_clip, crop_set, locate_speaker
@@ -23,6 +24,7 @@ from visemix.run.atomic import sha256_file
 DATA = Path(__file__).parents[1] / "data"
 HEAD = DATA / "talking_head.mp4"
 SILENCE = np.zeros(29 * 640, np.int16)
+WIDE = {"eye_to_mouth": 48.0}  # px, for which the limits below were measured
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def mouth(frames, detector):
-    return crop_clip(frames, detector)
+    return crop_clip(frames, detector, **WIDE)
 
 
 def contents(folder):
@@ -49,7 +51,7 @@ def test_crops_show_the_mouth_in_the_middle(mouth, frames):
     truth = np.load(DATA / "talking_head_landmarks.npy")
     off = (mouth.landmarks[:, 3:].mean(1) - truth[:, 3:].mean(1)) * mouth.quality["scale"]
     assert np.abs(off).max() < 8  # crop px; the middle third is 16 px to each side
-    at_truth = crop_at(frames, truth)
+    at_truth = crop_at(frames, truth, **WIDE)
     assert np.abs(at_truth.crops.astype(int) - mouth.crops).mean() < 12
     quality = mouth.quality
     assert 0.9 < quality["detector_score"] <= 1 and quality["interpolated_frames"] == 0
@@ -58,7 +60,7 @@ def test_crops_show_the_mouth_in_the_middle(mouth, frames):
 
 def test_a_video_gives_the_crops_of_its_frames(mouth, detector):
     """Its grey is the decoder's own; that of RGB, which was rounded down, is darker by a level."""
-    lazy = crop_clip(read_video(HEAD), detector)
+    lazy = crop_clip(read_video(HEAD), detector, **WIDE)
     np.testing.assert_array_equal(lazy.landmarks, mouth.landmarks)
     assert lazy.quality == mouth.quality
     difference = lazy.crops.astype(int) - mouth.crops
@@ -66,7 +68,7 @@ def test_a_video_gives_the_crops_of_its_frames(mouth, detector):
 
 
 def test_looking_at_every_third_frame_changes_next_to_nothing(mouth, frames, detector):
-    every = crop_clip(frames, detector, detect_every=1)
+    every = crop_clip(frames, detector, detect_every=1, **WIDE)
     difference = np.linalg.norm(every.landmarks - mouth.landmarks, axis=2)
     assert difference.mean() * mouth.quality["scale"] < 0.2
     assert difference.max() * mouth.quality["scale"] < 0.8
@@ -75,8 +77,8 @@ def test_looking_at_every_third_frame_changes_next_to_nothing(mouth, frames, det
 
 def test_detection_looks_at_all_frames_only_when_it_must(frames, detector):
     assert locate_speaker(frames, detector)[1] == 11
-    assert locate_speaker(frames, detector, detect_every=2)[1] == 15
-    assert locate_speaker(frames, detector, detect_every=4)[1] == 8
+    assert locate_speaker(frames, detector, Crops(detect_every=2))[1] == 15
+    assert locate_speaker(frames, detector, Crops(detect_every=4))[1] == 8
     shaking = np.stack([np.roll(f, 20 * (i // 2 % 2), axis=1) for i, f in enumerate(frames)])
     track, looked_at = locate_speaker(shaking, detector)
     assert looked_at == 29 and len(track.frames) == 29
@@ -132,7 +134,9 @@ def test_clips_without_enough_of_a_face_are_refused(frames, detector):
     hidden[10:20] = 127
     with pytest.raises(CropError, match="face found in only 19 of 29 frames"):
         crop_clip(hidden, detector)
-    assert crop_clip(hidden, detector, max_missing_share=0.5).quality["interpolated_frames"] == 10
+    assert (
+        crop_clip(hidden, detector, max_missing_proportion=0.5).quality["interpolated_frames"] == 10
+    )
     with pytest.raises(CropError, match="only 0 of 29 frames"):
         crop_clip(np.full_like(frames, 127), detector)
     with pytest.raises(CropError, match="no frames"):
@@ -144,7 +148,7 @@ def test_a_turned_or_scaled_clip_gives_the_same_crops(frames, detector, mouth, a
     """As far as the detector agrees with itself: 4 crop px at the mouth, 3 degrees, 6% of size."""
     matrix = cv2.getRotationMatrix2D((128, 140), angle, scale)
     moved = [cv2.warpAffine(f, matrix, (256, 256), borderMode=cv2.BORDER_REPLICATE) for f in frames]
-    turned = crop_clip(np.stack(moved), detector)
+    turned = crop_clip(np.stack(moved), detector, **WIDE)
     back = (turned.landmarks - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     off = (back[:, 3:].mean(1) - mouth.landmarks[:, 3:].mean(1)) * mouth.quality["scale"]
     assert np.abs(off).max() < 4 and np.abs(off).mean() < 1.5
@@ -243,7 +247,7 @@ def test_wrong_questions_are_answered_clearly(corpus, tmp_path):
     root, manifest = corpus
     with pytest.raises(ValueError, match=r"split 'test' \(has: train\)"):
         crop_set(manifest, "test", root, tmp_path)
-    with pytest.raises(ValueError, match="crop parameter 'smooth'; known: alignment, score"):
+    with pytest.raises(ValueError, match="crop parameter 'smooth'; known: alignment, detector"):
         crop_set(manifest, "train", root, tmp_path, {"smooth": 3})
 
 

@@ -8,11 +8,11 @@ import statsmodels.formula.api as smf
 from scipy.stats import t
 
 from visemix.evaluation.crossed import (
+    cluster_degrees,
     clustered_variance,
     crossed_difference,
     crossed_mean,
     design_effect,
-    freedom_over_clusters,
     rest_variance,
     variance_components,
 )
@@ -63,12 +63,12 @@ def test_clusters_widen_as_in_statsmodels_sandwich():
 
 
 def test_many_small_clusters_beside_few_large_ones_add_no_freedom():
-    assert freedom_over_clusters(np.arange(150)) == pytest.approx(149)
+    assert cluster_degrees(np.arange(150)) == pytest.approx(149)
     four = np.repeat(np.arange(4), 1000)
-    assert freedom_over_clusters(four) == pytest.approx(3)
+    assert cluster_degrees(four) == pytest.approx(3)
     beside = np.concatenate([four, np.arange(10, 50)])  # 44 clusters
-    assert freedom_over_clusters(beside) == pytest.approx(3, abs=0.1)
-    assert freedom_over_clusters(np.zeros(10)) == 1
+    assert cluster_degrees(beside) == pytest.approx(3, abs=0.1)
+    assert cluster_degrees(np.zeros(10)) == 1
 
 
 def test_components_of_clips_come_in_the_speakers_clusters():
@@ -104,7 +104,7 @@ def test_intervals_cover_at_their_level_and_simpler_formulas_do_not():
     def counted_twice(scores):
         found, seeds = crossed(scores), scores.shape[1]
         both = 2 * rest_variance(*scores[:2]) / (seeds * scores.shape[2])
-        return found.mean, found.variance + both, found.freedom
+        return found.mean, found.variance + both, found.degrees
 
     def clips_alone(scores):
         gain = scores[1].mean(0) - scores[0].mean(0)

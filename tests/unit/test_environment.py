@@ -46,7 +46,7 @@ def a_gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
 
 
-def test_with_a_gpu_cuda_cudnn_and_driver_are_told(a_gpu, monkeypatch):
+def test_with_a_gpu_cuda_cudnn_and_driver_are_recorded(a_gpu, monkeypatch):
     assert gpu_part(environment()) == GPU
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 8902)
     assert environment()["cudnn"] == "8.9.2"
@@ -57,7 +57,7 @@ def test_with_a_gpu_cuda_cudnn_and_driver_are_told(a_gpu, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_real_gpu_is_told():
+def test_a_real_gpu_is_recorded():
     found = environment()
     assert found["cuda"] == torch.version.cuda
     assert all(found.values())

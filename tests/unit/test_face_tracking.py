@@ -65,7 +65,7 @@ def test_the_speaker_is_large_central_and_there_all_the_time(other, count):
     assert choose_speaker(tracks[::-1], 256, 256) is tracks[1]
 
 
-def test_fast_faces_are_told_from_slow_ones():
+def test_fast_faces_are_distinguished_from_slow_ones():
     def track(step):
         return Track([0, 2, 4], [face(100 + step * i, 128) for i in range(3)])
 

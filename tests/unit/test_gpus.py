@@ -10,7 +10,7 @@ from visemix.run import gpus
 HOLD = """
 import sys, pathlib
 from visemix.run.gpus import lease_gpus
-print(",".join(lease_gpus(int(sys.argv[1]), pathlib.Path(sys.argv[2]), 0.02)), flush=True)
+print(",".join(lease_gpus(int(sys.argv[1]), pathlib.Path(sys.argv[2]))), flush=True)
 sys.stdin.read()
 """
 

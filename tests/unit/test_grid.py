@@ -3,8 +3,9 @@ import shutil
 import pytest
 
 from visemix.corpora import grid
+from visemix.corpora.found import corpora_table
 from visemix.corpora.manifest import read_manifest, write_manifest
-from visemix.corpora.sentences import TranscriptError, missing_clips
+from visemix.corpora.sentences import TranscriptError
 
 ALIGN = """0 22000 sil
 22000 28500 lay
@@ -125,9 +126,9 @@ def test_names_outside_the_grammar():
             grid.sentence(name)
 
 
-def test_what_is_missing_is_told(corpus, tmp_path):
-    lines = missing_clips(grid.scan(corpus), grid.SOURCE)
-    assert lines[0] == "train: 1 of 27,000 clips" and "zenodo.org" in lines[-1]
+def test_what_is_missing_is_counted(corpus, tmp_path):
+    train = corpora_table([corpus]).set_index("split").loc["train"]
+    assert (train["clips"], train["missing"]) == (1, 26_999) and "zenodo.org" in train["remedy"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"no .mpg file"):
         grid.scan(tmp_path / "empty")

@@ -59,8 +59,12 @@ def test_order_is_file_then_scale_then_overrides():
         ({"scales": {"test": {}}}, r"scales: unknown key"),
         (
             {"overrides": {"generators": {"wav2lip": {"critic_width": 8}}}},
-            r"wav2lip.critic_width: unknown key; it is discriminator_width now",
+            r"wav2lip.critic_width: unknown key; it is called discriminator_width",
         ),
+            {"crops": {"max_missing_share": 0.1}},
+            r"unknown key; it is called max_missing_proportion",
+        ),
+        ({"pose": {"two_axes_share": 0.1}}, r"unknown key; it is called two_axes_proportion"),
         ({"scale": "huge"}, r"scale: 'huge' is unknown; choose one of .* or write .*huge.yaml"),
         (
             {"overrides": {"training": {"mixup": -1}}},

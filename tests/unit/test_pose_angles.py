@@ -22,8 +22,10 @@ def manifest(n_test, n_train=3):
 @given(
     n=st.integers(1, 200), share=st.floats(0, 1), both=st.floats(0, 1), seed=st.integers(0, 2**31)
 )
-def test_every_test_clip_is_there_and_the_untouched_share_is_exact(n, share, both, seed):
-    drawn = draw_angles(manifest(n), Pose(untouched_share=share, two_axes_share=both, seed=seed))
+def test_every_test_clip_is_there_and_the_untouched_proportion_is_exact(n, share, both, seed):
+    drawn = draw_angles(
+        manifest(n), Pose(untouched_proportion=share, two_axes_proportion=both, seed=seed)
+    )
     assert drawn.clip_id.tolist() == sorted(manifest(n, 0).clip_id)
     untouched = (drawn.yaw == 0) & (drawn.pitch == 0)
     assert untouched.sum() == round(share * n)
@@ -45,7 +47,7 @@ def test_angles_signs_and_axes_are_all_drawn_about_equally_often():
 
 
 def test_a_draw_depends_on_the_seed_and_the_clip_alone():
-    few, many = (draw_angles(manifest(n), Pose(untouched_share=0)) for n in (50, 80))
+    few, many = (draw_angles(manifest(n), Pose(untouched_proportion=0)) for n in (50, 80))
     assert many.head(50)[["yaw", "pitch"]].equals(few[["yaw", "pitch"]])
     assert draw_angles(manifest(50), PAPER).equals(draw_angles(manifest(50).iloc[::-1], PAPER))
     other = draw_angles(manifest(50), Pose(seed=1))
@@ -58,8 +60,8 @@ def test_a_draw_depends_on_the_seed_and_the_clip_alone():
         ({"angles": []}, "angles"),
         ({"angles": [0]}, "angles"),
         ({"angles": [100]}, "angles"),
-        ({"untouched_share": 1.2}, "untouched_share"),
-        ({"two_axes_share": -1}, "two_axes_share"),
+        ({"untouched_proportion": 1.2}, "untouched_proportion"),
+        ({"two_axes_proportion": -1}, "two_axes_proportion"),
     ],
 )
 def test_nonsense_is_named(wrong, named):

@@ -28,6 +28,7 @@ from visemix.pose.sheet import write_sheet
 from visemix.pose.test_set import pose_set
 
 FRAMES = slice(8, 17, 2)
+WIDE = {"eye_to_mouth": 48.0}  # px, for which the limits below were measured
 TURNS = [(15, 0), (-30, 0), (45, 0), (0, 15), (0, -30), (0, 45), (30, 30)]
 
 
@@ -67,9 +68,10 @@ def test_turned_crops_are_nearer_to_the_truth_than_those_of_the_head_as_it_was(
     for yaw, pitch in TURNS:
         turned, still = [], []
         for number, frames in enumerate(clips):
-            truth = crop_clip(render(number, yaw, pitch), detector).crops
-            turned.append(similarity(truth, crop_turned(frames, detector, yaw, pitch).crops))
-            still.append(similarity(truth, crop_clip(frames, detector).crops))
+            truth = crop_clip(render(number, yaw, pitch), detector, **WIDE).crops
+            made = crop_turned(frames, detector, yaw, pitch, **WIDE).crops
+            turned.append(similarity(truth, made))
+            still.append(similarity(truth, crop_clip(frames, detector, **WIDE).crops))
         assert np.mean(turned) > np.mean(still) + 0.05, (yaw, pitch, turned, still)
 
 
@@ -162,8 +164,8 @@ class Blind:
 def test_a_turned_face_that_is_not_found_is_cropped_at_the_fitted_head(clips, detector):
     frames = clips[2]
     frames = np.repeat(frames[:1], 5, 0)  # one picture: Blind knows it again
-    found = crop_turned(frames, detector, 30, 0)
-    lost = crop_turned(frames, Blind(detector), 30, 0)
+    found = crop_turned(frames, detector, 30, 0, **WIDE)
+    lost = crop_turned(frames, Blind(detector), 30, 0, **WIDE)
     assert (found.quality["projected"], lost.quality["projected"]) == (0, 1)
     assert lost.quality.keys() == found.quality.keys()
     assert similarity(found.crops, lost.crops) > 0.5
@@ -184,7 +186,7 @@ def test_the_set_has_every_clip_with_its_angles_and_untouched_ones_as_they_were(
     small_corpus, tmp_path
 ):
     root, manifest = small_corpus
-    drawn = draw_angles(manifest, Pose(angles=[15, 30], untouched_share=0.5))
+    drawn = draw_angles(manifest, Pose(angles=[15, 30], untouched_proportion=0.5))
     pose_set(drawn, root, tmp_path / "pose")
     crop_set(manifest, "test", root, tmp_path / "plain")
     plain = open_crops(tmp_path / "plain")
@@ -195,10 +197,10 @@ def test_the_set_has_every_clip_with_its_angles_and_untouched_ones_as_they_were(
         assert rejects.clip_id.tolist() == ["test/PEOPLE_00003"]
         speakers = manifest.set_index("clip_id").speaker
         assert rejects.speaker.tolist() == speakers[rejects.clip_id].tolist() != [""]
-        told = drawn.set_index("clip_id").loc[index.index, ["yaw", "pitch"]]
-        assert index[["yaw", "pitch"]].equals(told)
+        expected = drawn.set_index("clip_id").loc[index.index, ["yaw", "pitch"]]
+        assert index[["yaw", "pitch"]].equals(expected)
         assert index.label.tolist() == plain.index.label.tolist()
-        for row, (yaw, pitch) in enumerate(told.to_numpy()):
+        for row, (yaw, pitch) in enumerate(expected.to_numpy()):
             same = np.array_equal(crops.read([row])[0], plain.read([row])[0])
             assert same == (yaw == pitch == 0)
 
@@ -208,7 +210,7 @@ def test_the_set_says_what_drew_it_and_takes_over_no_shard_of_another_device(
 ):
     """'cpu' is drawn by numba, 'cpu:0' by torch, as a GPU is."""
     root, manifest = small_corpus
-    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_share=0.0))
+    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_proportion=0.0))
     kept = {}
     for device in ("cpu", "cpu:0"):
         pose_set(drawn, root, tmp_path, device=device)
@@ -227,7 +229,7 @@ def test_no_gpu_is_opened_for_drawing_where_the_detector_needs_none(
     """Each of many processes would have a CUDA context of its own; here there may be no GPU."""
     monkeypatch.setattr(detectors, "default_providers", lambda: ["CPUExecutionProvider"])
     root, manifest = small_corpus
-    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_share=0.0))
+    drawn = draw_angles(manifest.iloc[:1], Pose(angles=[15, 30], untouched_proportion=0.0))
     pose_set(drawn, root, tmp_path, device="cuda")
     assert json.loads((tmp_path / MANIFEST).read_text())["parameters"]["drawn_on"] == "cpu"
 

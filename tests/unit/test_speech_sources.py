@@ -7,7 +7,7 @@ import pytest
 from visemix.cli import main
 from visemix.corpora import common_voice, librispeech, tedlium
 from visemix.corpora.found import corpora_table
-from visemix.corpora.speech_manifest import read_speech_manifest, write_speech_manifest
+from visemix.corpora.speech_manifest import SPEECH_MANIFEST
 from visemix.corpora.table import ManifestError
 from visemix.corpora.utterances import read_sound_header
 
@@ -118,8 +118,8 @@ def test_librispeech(libri, tmp_path):
     assert (last["text"], last["start_s"], last["end_s"]) == ("MISSUS LYNDE'S HOUSE", 0, 2)
     assert last["media"] == "train-clean-100/103/1240/103-1240-0001.flac"
     assert librispeech.scan(libri, workers=2).equals(manifest)
-    write_speech_manifest(manifest, tmp_path / "out/speech.parquet")
-    assert read_speech_manifest(tmp_path / "out/speech.parquet").equals(manifest)
+    SPEECH_MANIFEST.write(manifest, tmp_path / "out/speech.parquet")
+    assert SPEECH_MANIFEST.read(tmp_path / "out/speech.parquet").equals(manifest)
 
 
 def test_librispeech_that_is_not_whole(libri, tmp_path):
@@ -274,9 +274,9 @@ def test_the_contract(libri, tmp_path):
         ("sample_rate", 16e3, "column sample_rate holds float64"),
     ):
         with pytest.raises(ManifestError, match=message):
-            write_speech_manifest(manifest.assign(**{column: value}), tmp_path / "out.parquet")
+            SPEECH_MANIFEST.write(manifest.assign(**{column: value}), tmp_path / "out.parquet")
     with pytest.raises(FileNotFoundError, match="no such speech manifest"):
-        read_speech_manifest(tmp_path / "out.parquet")
+        SPEECH_MANIFEST.read(tmp_path / "out.parquet")
 
 
 def test_files_with_pictures_only_are_no_sound(libri):

@@ -186,7 +186,7 @@ def test_speakers_held_out_for_validation(manifest):
     assert split.equals(words.hold_out(many.iloc[::-1], 0.25).set_index("speaker")["split"][::-1])
     assert not split.equals(words.hold_out(many, 0.25, seed=1).set_index("speaker")["split"])
     assert words.hold_out(many, 0)["split"].equals(many["split"])
-    with pytest.raises(ValueError, match=r"the share to hold out is 1\.5"):
+    with pytest.raises(ValueError, match=r"the proportion to hold out is 1\.5"):
         words.hold_out(many, 1.5)
 
 

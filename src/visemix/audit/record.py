@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 
 from visemix.clips.shards import INDEX, MANIFEST, REJECTS, digest
-from visemix.config.parameters import flatten, merge, read_sections
+from visemix.config.parameters import flatten, merge, present_names, read_sections
 from visemix.evaluation.predictions import metrics_of
 from visemix.models.word_recogniser import RecogniserConfig
 from visemix.papers.cells import (
@@ -122,7 +122,7 @@ def decisive_parameters(cell: Cell, parameters: dict, run: dict) -> dict:
         chosen["synthesis"] = _synthesis(parameters["synthesis"])
         chosen["generators"] = _generator(parameters)
     found = flatten({"scale": parameters["scale"], "seeds": parameters["seeds"], **chosen})
-    found |= flatten({"run": run})
+    found = present_names(found | flatten({"run": run}))
     return plain({name: value for name, value in found.items() if name not in NOT_DECISIVE})
 
 
@@ -164,7 +164,7 @@ def compare_parameters(cell: Cell, parameters: dict, record: dict | None) -> lis
 
 def contradictions(found: dict, expected: dict) -> list[str]:
     """'training.steps is 7 instead of 6' for all values that two nested dictionaries both have."""
-    found, expected = flatten(plain(found)), flatten(plain(expected))
+    found, expected = (present_names(flatten(plain(values))) for values in (found, expected))
     return [
         f"{name} is {found[name]!r} instead of {value!r}"
         for name, value in expected.items()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+Layout = dict[str, tuple[tuple[int, ...], torch.dtype]]  # {name: (shape, dtype)} of a block
 BUFFERS = 3  # one in use, one ready, one being filled
 ALIGNMENT = 256  # bytes from the start of a block at which its tensors start: as torch itself does
 
@@ -59,11 +60,8 @@ class LabelledClips:
 def labelled_clips(sets: list, words: list[str]) -> LabelledClips:
     """Check crop sets against each other and the vocabulary, and number their labels.
 
-    Args:
-        sets: CropSet objects; an entry may be None when no entry refers to it.
-
-    Raises:
-        ValueError: an empty set, a label that is not in `words`, clips of unequal length.
+    sets: CropSet objects, or None where no entry refers to it. Raises ValueError for an empty set,
+    a label that is not in `words`, or clips of unequal length.
     """
     classes = {word: number for number, word in enumerate(words)}
     labels, lengths = [], set()
@@ -73,8 +71,7 @@ def labelled_clips(sets: list, words: list[str]) -> LabelledClips:
             continue
         if not len(crops.index):
             raise ValueError(f"{crops.folder} holds no accepted clip; look at its rejects.parquet")
-        unknown = sorted(set(crops.index["label"]) - set(classes))
-        if unknown:
+        if unknown := sorted(set(crops.index["label"]) - set(classes)):
             raise ValueError(
                 f"{crops.folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not "
                 f"among the {len(words)} words to recognise; add them or leave the clips out"
@@ -103,13 +100,10 @@ def read_ahead(
 ) -> Iterator[Iterator[Batch]]:
     """Context manager that yields an iterator over the batches `numbers`, in order.
 
-    Args:
-        entries: batch number -> (source, row), at most `batch_size` of each.
-        device: where the batches go; pinned memory and asynchronous copies for a GPU.
-        beside: batch number -> tensors on the CPU that go along with the clips.
-
-    An error of the reading thread is raised where the batch is taken. Leaving the block, also in
-    the middle, ends the thread.
+    entries: batch number -> (source, row), at most `batch_size` of each. device: where the batches
+    go, by pinned memory and asynchronous copies for a GPU. beside: batch number -> tensors on the
+    CPU that go along with the clips. An error of the reading thread is raised where the batch is
+    taken. Leaving the block, also in the middle, ends the thread.
     """
     device = torch.device(device)
     pinned = device.type == "cuda"
@@ -134,17 +128,19 @@ def read_ahead(
                     copied.synchronize()  # the copy to the GPU still reads the block until then
                 source, row = entries(number)
                 others = beside(number) if beside else {}
-                forms = {"clips": ((len(row), clips.frames, clips.side, clips.side), torch.uint8)}
-                forms["labels"] = ((len(row),), torch.int64)
-                forms |= {name: (tuple(value.shape), value.dtype) for name, value in others.items()}
-                if len(block) < _size(forms):  # room for a whole batch, if this one is smaller
-                    room = _size(forms) * batch_size // len(row)
+                shape = (len(row), clips.frames, clips.side, clips.side)
+                layout: Layout = {"clips": (shape, torch.uint8), "labels": (shape[:1], torch.int64)}
+                layout |= {
+                    name: (tuple(value.shape), value.dtype) for name, value in others.items()
+                }
+                if len(block) < _size(layout):  # room for a whole batch, if this one is smaller
+                    room = _size(layout) * batch_size // len(row)
                     block = torch.empty(room, dtype=torch.uint8, pin_memory=pinned)
-                parts = _parts(block, forms)
+                parts = _parts(block, layout)
                 labels = clips.read(source, row, parts["clips"].numpy())
                 for name, value in {"labels": torch.from_numpy(labels), **others}.items():
                     parts[name].copy_(value)
-                ready.put((number, block, forms))
+                ready.put((number, block, layout))
         except BaseException as error:  # handed to the consumer, which raises it
             ready.put(error)
 
@@ -153,13 +149,13 @@ def read_ahead(
             item = ready.get()
             if isinstance(item, BaseException):
                 raise item
-            number, block, forms = item
+            number, block, layout = item
             there, copied = block, None
             if pinned:
-                there = block[: _size(forms)].to(device, non_blocking=True)
+                there = block[: _size(layout)].to(device, non_blocking=True)
                 copied = torch.cuda.Event()
                 copied.record()
-            parts = _parts(there, forms)
+            parts = _parts(there, layout)
             yield Batch(number, parts.pop("clips"), parts.pop("labels"), beside=parts)
             free.put((block, copied))
 
@@ -173,22 +169,22 @@ def read_ahead(
         thread.join()
 
 
-def _ends(forms: dict) -> Iterator[tuple[str, int, int]]:
+def _ends(layout: Layout) -> Iterator[tuple[str, int, int]]:
     """(name, start, end) in bytes of the tensors {name: (shape, dtype)} within a block."""
     end = 0
-    for name, (shape, dtype) in forms.items():
+    for name, (shape, dtype) in layout.items():
         start = -(-end // ALIGNMENT) * ALIGNMENT
         end = start + math.prod(shape) * dtype.itemsize
         yield name, start, end
 
 
-def _size(forms: dict) -> int:
-    return max(end for _, _, end in _ends(forms))
+def _size(layout: Layout) -> int:
+    return max(end for _, _, end in _ends(layout))
 
 
-def _parts(block: torch.Tensor, forms: dict) -> dict[str, torch.Tensor]:
+def _parts(block: torch.Tensor, layout: Layout) -> dict[str, torch.Tensor]:
     """Views of a block, uint8 (N,), as tensors {name: (shape, dtype)}."""
     return {
-        name: block[start:end].view(forms[name][1]).view(forms[name][0])
-        for name, start, end in _ends(forms)
+        name: block[start:end].view(layout[name][1]).view(layout[name][0])
+        for name, start, end in _ends(layout)
     }

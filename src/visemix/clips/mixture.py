@@ -12,6 +12,7 @@ clips only; N = infinity is real clips only, each of them once an epoch.
 import json
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -20,27 +21,26 @@ from visemix.run.atomic import sha256_file, write_json
 
 VERSION = 1
 EVALUATION = "evaluation"  # `role` in the manifest of a crop set that nothing may be trained on
-REDRAW = ("fixed", "epoch")  # is the fractional subset drawn once, or anew each epoch
 
 
 def mixing_ratio(repeats: float, n_real: int, n_synthetic: int) -> float:
-    """Share of real clips, beta = N |D_d| / (N |D_d| + |D_g|), in [0, 1].
+    """Proportion of real clips, beta = N |D_d| / (N |D_d| + |D_g|), in [0, 1].
 
     Raises ValueError when nothing would be drawn, or for a negative or undefined N.
     """
     if math.isnan(repeats) or repeats < 0:
         raise ValueError(f"repeats is {repeats}; it must be a number from 0 to infinity")
     if math.isinf(repeats):
-        drawn, share = n_real, 1.0
+        drawn, beta = float(n_real), 1.0
     else:
         drawn = repeats * n_real + n_synthetic
-        share = repeats * n_real / drawn if drawn else 0.0
+        beta = repeats * n_real / drawn if drawn else 0.0
     if not drawn:
         raise ValueError(
             f"a mixture of {n_real} real clips, repeated {repeats} times, and {n_synthetic} "
             "synthetic clips is empty; raise `repeats` or give a set that holds clips"
         )
-    return share
+    return beta
 
 
 def make_mixture(
@@ -49,26 +49,18 @@ def make_mixture(
     synthetic_folder: str | Path | None,
     repeats: float,
     seed: int,
-    redraw: str = "fixed",
+    redraw: Literal["fixed", "epoch"] = "fixed",
 ) -> dict:
     """Describe a mixture of the crop sets in two folders; only accepted clips count.
 
-    Args:
-        repeats: N, from 0 to infinity. Without a synthetic set it must be infinity.
-        seed: of the subset that a fractional N needs.
-        redraw: "fixed" keeps that subset in all epochs; "epoch" draws a new one each epoch.
+    repeats: N, from 0 to infinity; without a synthetic set it must be infinity. seed: of the subset
+    that a fractional N needs, which is kept in all epochs or drawn anew in each (`redraw`).
 
-    Returns:
-        {version, name, sources: [{folder, role, clips, repeats, manifest_sha256}], beta, seed,
-        redraw}. Infinity is the string "inf", so that the file is plain JSON. A source with
-        repeats 0 is not drawn from.
-
-    Raises:
-        FileNotFoundError: a folder is not a finished crop set.
-        ValueError: a parameter out of range, an empty mixture, or a set made for evaluation.
+    Returns {version, name, sources: [{folder, role, clips, repeats, manifest_sha256}], beta, seed,
+    redraw}. Infinity is the string "inf", so that the file is plain JSON. A source with repeats 0
+    is not drawn from. Raises FileNotFoundError where a folder is not a finished crop set,
+    ValueError for a parameter out of range, an empty mixture, or a set made for evaluation.
     """
-    if redraw not in REDRAW:
-        raise ValueError(f"redraw is {redraw!r}; it must be one of {', '.join(REDRAW)}")
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must not be negative")
     if synthetic_folder is None and not math.isinf(repeats):
@@ -76,58 +68,45 @@ def make_mixture(
             f"repeats is {repeats}, but there is no synthetic set to mix with; "
             "real clips only are written as repeats = infinity"
         )
-    real = _source(real_folder, "real", repeats)
-    sources = [real]
+    sources = [_source(real_folder, "real", repeats)]
     if synthetic_folder is not None:
         sources.append(_source(synthetic_folder, "synthetic", 0 if math.isinf(repeats) else 1))
-    n_synthetic = sources[1]["clips"] if synthetic_folder is not None else 0
-    return {
-        "version": VERSION,
-        "name": name,
-        "sources": sources,
-        "beta": mixing_ratio(repeats, real["clips"], n_synthetic),
-        "seed": seed,
-        "redraw": redraw,
-    }
+    beta = mixing_ratio(repeats, sources[0]["clips"], sum(s["clips"] for s in sources[1:]))
+    facts = {"version": VERSION, "name": name, "sources": sources}
+    return facts | {"beta": beta, "seed": seed, "redraw": redraw}
 
 
 def make_sampled_mixture(
     name: str,
     real_folder: str | Path,
     synthetic_folder: str | Path,
-    synthetic_share: float,
-    all_shares: list[float],
+    synthetic: float,
+    all_proportions: list[float],
     seed: int,
 ) -> dict:
-    """Describe a mixture of fixed size in which a share of the clips is synthetic.
+    """Describe a mixture of fixed size with the proportion `synthetic` of synthetic clips.
 
-    No clip is drawn twice. The size is the largest at which that holds for all of `all_shares`, so
-    that mixtures of different shares can be compared; another `seed` draws other clips. Shares lie
-    in (0, 1). Returns what `make_mixture` does.
+    No clip is drawn twice. The size is the largest at which that holds for `all_proportions`, so
+    that mixtures of them can be compared; another `seed` draws other clips. Proportions lie in
+    (0, 1). Returns what `make_mixture` does.
     """
-    if not all(0 < share < 1 for share in (synthetic_share, *all_shares)):
-        raise ValueError(f"shares {synthetic_share}, {all_shares}: they must lie between 0 and 1")
-    if synthetic_share not in all_shares:
-        raise ValueError(f"share {synthetic_share} is none of {all_shares}")
+    if not all(0 < value < 1 for value in (synthetic, *all_proportions)):
+        raise ValueError(f"proportions {synthetic}, {all_proportions} must lie between 0 and 1")
+    if synthetic not in all_proportions:
+        raise ValueError(f"proportion {synthetic} is none of {all_proportions}")
     sources = [_source(real_folder, "real", 1), _source(synthetic_folder, "synthetic", 1)]
     n_real, n_synthetic = (source["clips"] for source in sources)
-    size = math.floor(min(n_real / (1 - min(all_shares)), n_synthetic / max(all_shares)))
-    drawn = [size - round(synthetic_share * size), round(synthetic_share * size)]
+    size = math.floor(min(n_real / (1 - min(all_proportions)), n_synthetic / max(all_proportions)))
+    drawn = [size - round(synthetic * size), round(synthetic * size)]
     for source, count in zip(sources, drawn, strict=True):
         if not 0 < count <= source["clips"]:
             raise ValueError(
                 f"{name}: {count} of {source['clips']} {source['role']} clips cannot be drawn; "
-                "make more clips, or choose other shares"
+                "make more clips, or choose other proportions"
             )
         source["repeats"] = count / source["clips"]
-    return {
-        "version": VERSION,
-        "name": name,
-        "sources": sources,
-        "beta": drawn[0] / size,
-        "seed": seed,
-        "redraw": "fixed",
-    }
+    facts = {"version": VERSION, "name": name, "sources": sources}
+    return facts | {"beta": drawn[0] / size, "seed": seed, "redraw": "fixed"}
 
 
 def _source(folder: str | Path, role: str, repeats: float) -> dict:
@@ -168,7 +147,7 @@ def read_mixture(path: str | Path) -> dict:
     if mixture.get("version") != VERSION:
         raise ValueError(
             f"{path} is a mixture of version {mixture.get('version')}; this code reads version "
-            f"{VERSION}: make the mixture again"
+            f"{VERSION}: re-run the mixture"
         )
     return mixture
 
@@ -181,28 +160,21 @@ def check_sources(mixture: dict) -> None:
         manifest = Path(source["folder"]) / "manifest.json"
         if sha256_file(manifest) != source["manifest_sha256"]:
             raise ValueError(
-                f"{manifest} changed after mixture {mixture['name']!r} was made; make the "
-                "mixture again"
+                f"{manifest} changed after mixture {mixture['name']!r} was made; re-run the mixture"
             )
         _refuse_evaluation(manifest)
 
 
 def expand_mixture(mixture: dict, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The entries of one epoch, unshuffled: arrays of equal length.
+    """The entries of one epoch, unshuffled, as many in every epoch.
 
-    Returns:
-        (source, row): uint8 index into `mixture["sources"]`, int32 row of that source's
-        index.parquet. The length is the same in every epoch.
+    Two arrays: uint8 index into `mixture["sources"]`, int32 row of that source's index.parquet.
     """
     redrawn = epoch if mixture["redraw"] == "epoch" else 0
-    rows = [
-        _repeated_rows(
-            source["clips"],
-            float(source["repeats"]),
-            np.random.default_rng([mixture["seed"], number, redrawn]),
-        )
-        for number, source in enumerate(mixture["sources"])
-    ]
+    rows = []
+    for number, source in enumerate(mixture["sources"]):
+        rng = np.random.default_rng([mixture["seed"], number, redrawn])
+        rows.append(_repeated_rows(source["clips"], float(source["repeats"]), rng))
     numbers = np.repeat(np.arange(len(rows), dtype=np.uint8), [len(part) for part in rows])
     return numbers, np.concatenate(rows)
 

@@ -56,8 +56,8 @@ def write_crops(
     """Write a crop set from records that come in the order of their clip_id.
 
     `parameters` (JSON values) are kept in manifest.json. Only the clip in hand is in memory.
-    Raises ValueError for records out of order or of another form. Use build_crops where making a
-    record is expensive: it does not make finished shards again.
+    Raises ValueError for records out of order or of another shape. Use build_crops where making a
+    record is expensive: it keeps finished shards.
     """
     with _unfinished(Path(folder)) as folder:
         records, number = iter(records), 0
@@ -113,8 +113,8 @@ def _unfinished(folder: Path, alone: bool = True) -> Iterator[Path]:
     """The folder, marked as not finished; if `alone`, cleared of what a killed writer left."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
-    for litter in folder.glob(".*.partial*") if alone else ():
-        litter.unlink()
+    for left_over in folder.glob(".*.partial*") if alone else ():
+        left_over.unlink()
     yield folder
 
 
@@ -207,8 +207,8 @@ def _reject_row(record: CropRecord) -> dict:
 def _finish(folder: Path, count: int, parameters: dict, frame_size) -> None:
     """Write the index, the rejects and, last of all, the manifest; remove shards of older sets."""
     for path in folder.glob("shard-*"):
-        number = re.fullmatch(r"shard-(\d{5})\.(npy|json)", path.name)
-        if number and int(number[1]) >= count:
+        match = re.fullmatch(r"shard-(\d{5})\.(npy|json)", path.name)
+        if match and int(match[1]) >= count:
             path.unlink()
     clips, rejects, shards = [], [], []
     for number in range(count):

@@ -69,7 +69,8 @@ class CropSet:
     @property
     def frame_size(self) -> tuple[int, int]:
         """Height and width of a crop."""
-        return tuple(self.manifest["frame_size"])
+        height, width = self.manifest["frame_size"]
+        return height, width
 
     def read(self, rows: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Crops of clips, uint8 (B, T, H, W) in the order of `rows`.
@@ -103,7 +104,7 @@ class CropSet:
     def _read_one(self, shard: int, offset: int, out: np.ndarray) -> None:
         if shard not in self._files:
             self._files[shard] = os.open(self.folder / shard_name(shard), os.O_RDONLY)
-        if os.preadv(self._files[shard], [out], offset) != out.nbytes:
+        if os.preadv(self._files[shard], [out.data], offset) != out.nbytes:
             raise ShardError(
                 f"{self.folder / shard_name(shard)}: cut short while in use; {_REMEDY}"
             )
@@ -171,7 +172,7 @@ def digest(value) -> str:
 def _read_manifest(folder: Path) -> dict:
     path = folder / MANIFEST
     if not path.is_file():
-        raise ShardError(f"{path} is missing: the crop set is not finished; make it again")
+        raise ShardError(f"{path} is missing: the crop set is not finished; re-run it")
     try:
         manifest = json.loads(path.read_text())
         version, codec = manifest["version"], manifest["codec"]
@@ -180,7 +181,7 @@ def _read_manifest(folder: Path) -> dict:
     if version not in (1, VERSION) or codec != CODEC:
         raise ShardError(
             f"{path}: version {version} with codec {codec!r}, this program reads 1 and {VERSION} "
-            f"with {CODEC!r}; make the crop set again"
+            f"with {CODEC!r}; re-run the crop set"
         )
     return manifest
 

@@ -28,7 +28,7 @@ class Crops(Section):
     """Frames between detections while the face moves slowly; 1: every frame."""
     longest_side: Annotated[int, Field(ge=64)] = 640
     """Pixels; frames with a longer side are scaled down for the detector."""
-    max_missing_share: Proportion = 0.25
+    max_missing_proportion: Proportion = 0.25
     """Clips whose face is missing in a larger proportion of their frames are rejected."""
     eye_to_mouth: Annotated[float, Field(ge=16, le=192)] = 64
     """Distance between eyes and mouth at the scale of the crop, pixels; 64 is about that of

@@ -8,9 +8,15 @@ from pydantic.fields import FieldInfo
 
 from visemix.config.section import Section
 
-# keys of former versions, and what has taken their place
+# keys of former versions: what they are called now, and what has taken their place
+RENAMED = {
+    "max_missing_share": "max_missing_proportion",
+    "untouched_share": "untouched_proportion",
+    "two_axes_share": "two_axes_proportion",
+    "critic_width": "discriminator_width",
+}
 REPLACED = {
-    "critic_width": "it is discriminator_width now",
+    **{old: f"it is called {new}" for old, new in RENAMED.items()},
     "portrait_source": "it is part of synthesis.portraits, e.g. portraits: [{source: ffhq, root: "
     "data/ffhq}]",
 }

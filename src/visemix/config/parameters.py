@@ -16,7 +16,7 @@ from visemix.config.evaluation import Evaluation
 from visemix.config.external import External, settings_of
 from visemix.config.generator_names import PROGRAMS, ROWS
 from visemix.config.generator_settings import Generators
-from visemix.config.messages import ParameterError, explain, wrong_keys
+from visemix.config.messages import RENAMED, ParameterError, explain, wrong_keys
 from visemix.config.model import Model
 from visemix.config.pose import Pose
 from visemix.config.runs import RunChange
@@ -29,7 +29,8 @@ from visemix.config.visemes import Visemes
 PAPER = "paper"  # the scale that changes nothing
 
 __all__ = [
-    "ParameterError", "Parameters", "flatten", "merge", "read_scales", "read_sections",
+    "ParameterError", "Parameters", "flatten", "merge", "present_names", "read_scales",
+    "read_sections",
     "resolve_parameters", "trained_settings",
 ]  # fmt: skip
 
@@ -164,6 +165,15 @@ def flatten(parameters: dict, prefix: str = "") -> dict:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def present_names(flat: dict) -> dict:
+    """Flat parameters of an older record, whose names may have changed, by their present names."""
+    parts = {name: name.rpartition(".") for name in flat}
+    return {
+        f"{section}{dot}{RENAMED.get(key, key)}": flat[name]
+        for name, (section, dot, key) in parts.items()
+    }
 
 
 def _plain(value):

@@ -15,9 +15,9 @@ class Pose(Section):
     ]  # fmt: skip
     """Degrees by which a head is turned, drawn from this list with a random sign. The paper: from
     15 to 60."""
-    untouched_share: Proportion = 0.2
+    untouched_proportion: Proportion = 0.2
     """Proportion of the test clips that stay as they are; exact, rounded to a clip."""
-    two_axes_share: Proportion = 0.5
+    two_axes_proportion: Proportion = 0.5
     """Proportion of the other clips that turn about both axes (yaw and pitch), the rest about one;
     unstated in the paper, our reading."""
     seed: NaturalInt = 0

@@ -10,7 +10,7 @@ all three splits.
 
 Copies differ: the date may stand before `section` in file names and ids too, and does in some
 instead of the folder. The first line of a `.txt` is the sentence, in characters without spaces.
-What stands below it (words with times) is not read: its form could not be checked on the corpus.
+What stands below it (words with times) is not read: its format could not be checked on the corpus.
 """
 
 import os
@@ -19,7 +19,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from visemix.corpora.sentences import Entry, Source, Transcript, TranscriptError, scan_entries
+from visemix.corpora.manifest import SPLITS
+from visemix.corpora.sentences import (
+    Entry,
+    Source,
+    Transcript,
+    TranscriptError,
+    read_list,
+    read_splits,
+    scan_entries,
+)
 
 SOURCE = Source(
     "CMLR",
@@ -45,11 +54,7 @@ def scan(root: str | os.PathLike, corpus: str = "cmlr", workers: int = 1) -> pd.
             f"{root / 'video'}: no such folder; give the folder that holds video, text and the "
             f"lists, from {SOURCE.where}"
         )
-    splits: dict[str, str] = {}
-    for split in ("train", "val", "test"):
-        for clip in _read_list(root / f"{split}.csv"):
-            if splits.setdefault(clip, split) != split:
-                raise ValueError(f"{clip} is in {splits[clip]}.csv and in {split}.csv")
+    splits = read_splits({split: root / f"{split}.csv" for split in SPLITS}, _read_list)
     media = _find_clips(root)
     unlisted = "none of train.csv, val.csv and test.csv names the clip"
     entries = [
@@ -78,16 +83,12 @@ def read_transcript(root: str | os.PathLike, media: str) -> Transcript:
 
 
 def _read_list(path: Path) -> list[str]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list of clips; it comes with the corpus")
     clips = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip():
-            continue
-        if not (match := _CLIP.search(line.strip())):
+    for number, line in read_list(path):
+        if not (match := _CLIP.search(line)):
             raise ValueError(
                 f"{path}, line {number}: expected an id such as "
-                f"s1/20170121/section_1_000.80_002.91, not {line.strip()!r}"
+                f"s1/20170121/section_1_000.80_002.91, not {line!r}"
             )
         clips.append(_clip_id(match))
     return clips

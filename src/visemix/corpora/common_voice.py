@@ -38,8 +38,8 @@ def scan(
 
     clip_id is "<split>/<name of the mp3>". `validated`: whether to take clips that validated.tsv
     alone names. What is wrong with an utterance makes it a rejected row with a reason; so does a
-    length above `max_seconds` (None: any). Clips that no list names (listeners refused them or
-    have not heard them) are not in the manifest.
+    length above `max_seconds` (None: any). Clips that no list names (refused, or
+    not yet judged) are not in the manifest.
 
     Raises FileNotFoundError for a missing folder or list, ValueError for a list without the
     columns.

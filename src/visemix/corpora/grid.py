@@ -64,7 +64,7 @@ def scan(
     """Manifest (with `text`) of the clips under `root`; clip_id is "<split>/<speaker>_<name>".
 
     Speakers are the units of the split: those not named train. `unknown_speakers` is the split of
-    clips whose speaker neither folder nor file name tells; None rejects them, because the same
+    clips whose speaker neither folder nor file name says; None rejects them, because the same
     person might be in two splits. Of two files of one speaker with one name (the archives come in
     two resolutions) the first by path counts. What is wrong with a clip makes it a rejected row
     with a reason.
@@ -72,8 +72,8 @@ def scan(
     Raises FileNotFoundError where there is no `.mpg`, ValueError for a speaker of two splits.
     """
     root = Path(root)
-    if shared := sorted(set(test_speakers) & set(val_speakers)):
-        raise ValueError(f"speaker {', '.join(shared)} is for test and for validation; choose one")
+    if both := sorted(set(test_speakers) & set(val_speakers)):
+        raise ValueError(f"speaker {', '.join(both)} is for test and for validation; choose one")
     files = sorted(p for p in root.rglob("*.mpg") if not p.name.startswith("."))
     if not files:
         raise FileNotFoundError(
@@ -102,7 +102,7 @@ def read_transcript(root: str | os.PathLike, media: str) -> Transcript:
     """The sentence of a clip, with times where there is an .align.
 
     Raises TranscriptError for a file name outside the grammar, and for an .align that is broken or
-    tells other words than the file name.
+    has other words than the file name.
     """
     path = Path(media)
     text = sentence(path.stem)
@@ -122,27 +122,26 @@ def _entry(path: Path, splits: dict[str, str], unknown: str | None) -> Entry:
     prefix = match[1] if match else None
     folders = [part for part in path.parts[-2::-1] if re.fullmatch("s[0-9]+", part.lower())]
     speaker = prefix or (folders[0].lower() if folders else "")
-    split = splits.get(speaker, "train") if speaker else unknown
-    complaint = "" if split else "the speaker is unknown: put the clip into a folder s<number>"
+    known = splits.get(speaker, "train") if speaker else unknown
+    complaint = "" if known else "the speaker is unknown: put the clip into a folder s<number>"
     name = match[2] if match else path.stem
-    split = split or "train"
+    split = known or "train"
     owner = speaker or "-".join(path.parts[:-1])
     return Entry(f"{split}/{owner}_{name}", split, path.as_posix(), speaker, complaint)
 
 
 def _without_copies(entries: list[Entry]) -> list[Entry]:
     """The first file of each clip: archives of two resolutions hold the same clips."""
-    chosen: dict[str, Entry] = {}
-    for entry in entries:
-        chosen.setdefault(entry.clip_id, entry)
-    return list(chosen.values())
+    return list({entry.clip_id: entry for entry in reversed(entries)}.values())
 
 
 def _find_align(root: Path, media: Path) -> Path | None:
     """The .align of a clip, beside it or in the folders in which the archives unpack them."""
     speaker = next((p for p in media.parts[-2::-1] if re.fullmatch("s[0-9]+", p.lower())), None)
     places = [media.parent, media.parent / "align"]
-    for folder in media.parents if speaker else ():  # names repeat from speaker to speaker
+    for folder in media.parents:
+        if speaker is None:  # names repeat from speaker to speaker
+            break
         places += [folder / "align"] if speaker in folder.parts else []
         places += [folder / top / speaker for top in ("align", "alignments")]
     found = (root / place / f"{media.stem}.align" for place in places)
@@ -152,9 +151,8 @@ def _find_align(root: Path, media: Path) -> Path | None:
 def _read_align(path: Path) -> tuple[TimedWord, ...]:
     """The words of an .align, upper case, without silences."""
     words = []
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").split("\n"), 1
-    ):
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

@@ -1,8 +1,12 @@
-"""What the header and the packets of a video file tell, without decoding a frame."""
+"""Facts from the header and the packets of a video file, without decoding a frame."""
 
 import io
+from collections.abc import Iterator
+from pathlib import Path
 
 import av
+
+from visemix.run.atomic import sha256_bytes
 
 
 class NoVideoError(ValueError):
@@ -15,12 +19,26 @@ def read_header(content: bytes) -> tuple[int, int, float]:
     `content` is the file's content. Raises av.FFmpegError for what is no media file, and
     NoVideoError.
     """
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         if not container.streams.video:
             raise NoVideoError("no video stream")
         video = container.streams.video[0]
-        whole = sum(1 for p in container.demux(video) if p.size and not p.is_corrupt)
+        whole = sum(p.size > 0 and not p.is_corrupt for p in container.demux(video))
         return whole, video.frames, float(video.average_rate or 0)
+
+
+def complaints(path: Path, name: str, facts: dict) -> Iterator[str]:
+    """What is wrong with a video file, called `name`; fills sha256, n_frames and fps of `facts`."""
+    try:
+        content = path.read_bytes()
+        facts["sha256"] = sha256_bytes(content)
+        facts["n_frames"], announced, facts["fps"] = read_header(content)
+    except FileNotFoundError:
+        yield f"{name} is missing"
+    except (av.FFmpegError, NoVideoError) as error:
+        yield f"{name} cannot be read, it is cut short or damaged ({plain(error)})"
+    if facts["n_frames"] < announced:
+        yield f"{name} is cut short: {facts['n_frames']} of {announced} frames are there"
 
 
 def plain(error: Exception) -> str:

@@ -72,8 +72,8 @@ def _chapter(folder: Path, part: str) -> list[Utterance]:
     speaker, chapter = folder.parent.name, folder.name
     texts = _read_transcripts(folder / f"{speaker}-{chapter}.trans.txt")
     spoken = sorted(p.stem for p in folder.glob("*.flac") if not p.name.startswith("."))
-    told = {name for name, _ in texts}
-    lines = texts + [(name, None) for name in spoken if name not in told]
+    named = {name for name, _ in texts}
+    lines = [*texts, *((name, None) for name in spoken if name not in named)]
     utterances = []
     for name, text in lines:
         complaint = "" if text is not None else f"{speaker}-{chapter}.trans.txt does not name it"

@@ -22,12 +22,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from visemix.corpora.manifest import SPLITS
 from visemix.corpora.sentences import (
     Entry,
     Source,
     TimedWord,
     Transcript,
     TranscriptError,
+    read_list,
+    read_splits,
     scan_entries,
     visible_folders,
 )
@@ -128,11 +131,8 @@ def _lrs3(root: Path, validation_list) -> list[Entry]:
 
 def _lrs2(root: Path) -> list[Entry]:
     _need(root, [name for name in ("main", "pretrain") if (root / name).is_dir()], "main, pretrain")
-    splits: dict[str, str] = {}
-    for split in ("train", "val", "test"):
-        for clip in _read_list(_find_list(root, f"{split}.txt")):
-            if splits.setdefault(f"main/{clip}", split) != split:
-                raise ValueError(f"{clip} is in {splits[f'main/{clip}']}.txt and in {split}.txt")
+    listed = read_splits({split: _find_list(root, f"{split}.txt") for split in SPLITS}, _read_list)
+    splits = {f"main/{clip}": split for clip, split in listed.items()}
     clips = set(_clips(root, "main")) | set(splits)
     unlisted = "none of train.txt, val.txt and test.txt names the clip"
     entries = [
@@ -174,7 +174,4 @@ def _find_list(root: Path, name: str) -> Path:
 
 def _read_list(path: Path) -> list[str]:
     """The first field of every line; test.txt has a second one."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list of clips; check the path")
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [line.split()[0] for line in lines if line.strip()]
+    return [line.split()[0] for _, line in read_list(path)]

@@ -16,14 +16,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import av
 import pandas as pd
 from tqdm import tqdm
 
-from visemix.corpora.header import NoVideoError, plain, read_header
+from visemix.corpora import header
 from visemix.corpora.manifest import SPLITS, check_manifest, manifest_frame
 from visemix.corpora.sentences import Source
-from visemix.run.atomic import sha256_bytes
 from visemix.run.processes import ordered_map
 
 SOURCE = Source(
@@ -124,7 +122,7 @@ def _scan_folder(root: Path, corpus: str, speakers: dict[str, str], folder) -> l
     names = {entry.name for entry in os.scandir(root / relative) if entry.name[0] != "."}
     rows = []
     for stem in sorted({name[:-4] for name in names if name.endswith((".mp4", ".txt"))}):
-        facts = {"n_frames": 0, "fps": 0.0, "start": math.nan, "end": math.nan, "sha256": ""}
+        facts: dict = {"n_frames": 0, "fps": 0.0, "start": math.nan, "end": math.nan, "sha256": ""}
         reason = next(_complaints(root / relative, stem, word, split, names, facts), "")
         clip_id = f"{split}/{stem}"
         rows.append(
@@ -146,14 +144,7 @@ def _complaints(folder: Path, stem: str, word: str, split: str, names: set, fact
     for name in (f"{stem}.mp4", f"{stem}.txt"):
         if name in names and not (folder / name).is_file():
             yield f"{name} is no file, or a link to none"
-    content = (folder / f"{stem}.mp4").read_bytes()
-    facts["sha256"] = sha256_bytes(content)
-    try:
-        facts["n_frames"], announced, facts["fps"] = read_header(content)
-    except (av.FFmpegError, NoVideoError) as error:
-        yield f"the mp4 cannot be read, it is cut short or damaged ({plain(error)})"
-    if facts["n_frames"] < announced:
-        yield f"the mp4 is cut short: {facts['n_frames']} of {announced} frames are there"
+    yield from header.complaints(folder / f"{stem}.mp4", "the mp4", facts)
     if facts["n_frames"] != FRAMES:
         yield f"{facts['n_frames']} frames instead of {FRAMES}"
     if abs(facts["fps"] - FPS) > 0.01:
@@ -163,6 +154,7 @@ def _complaints(folder: Path, stem: str, word: str, split: str, names: set, fact
     line = _DURATION.search((folder / f"{stem}.txt").read_text(encoding="utf-8", errors="replace"))
     if line is None:
         yield f"{stem}.txt has no line 'Duration: <number> seconds'"
+        return
     try:
         duration = float(line[1])
     except ValueError:

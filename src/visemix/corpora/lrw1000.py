@@ -21,12 +21,11 @@ from math import isfinite, nan
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from visemix.corpora.manifest import check_manifest, manifest_frame
-from visemix.corpora.sentences import FPS, Source
+from visemix.corpora.sentences import FPS, Source, read_list
+from visemix.corpora.table import scan_chunks
 from visemix.run.atomic import sha256_bytes
-from visemix.run.processes import ordered_map
 
 SOURCE = Source(
     "LRW-1000",
@@ -34,7 +33,7 @@ SOURCE = Source(
     "academic research, under an agreement to be signed",
     {},
 )
-SAMPLES, WORDS = 718_018, 1_000
+SAMPLES = 718_018
 LISTS = {"train": "trn_1000.txt", "val": "val_1000.txt", "test": "tst_1000.txt"}
 
 
@@ -59,9 +58,8 @@ def scan(root: str | os.PathLike, corpus: str = "lrw1000", workers: int = 1) -> 
         for sample in _read_list(root / "info" / name):
             by_clip.setdefault(sample[0], []).append((split, *sample))
     samples = [by_clip[clip] for clip in sorted(by_clip)]
-    rows = ordered_map(partial(_rows, root, corpus), samples, workers)
-    progress = tqdm(rows, "scan", len(samples), unit="folder", disable=None)
-    manifest = manifest_frame((row for chunk in progress for row in chunk), text=True)
+    rows = scan_chunks(partial(_rows, root, corpus), samples, workers)
+    manifest = manifest_frame(rows, text=True)
     manifest = manifest.sort_values("clip_id", ignore_index=True)
     if (twice := manifest["clip_id"].duplicated()).any():
         raise ValueError(f"{root / 'info'}: listed twice: {manifest['clip_id'][twice].iloc[0]}")
@@ -69,27 +67,15 @@ def scan(root: str | os.PathLike, corpus: str = "lrw1000", workers: int = 1) -> 
     return manifest
 
 
-def missing(manifest: pd.DataFrame) -> list[str]:
-    """What a manifest lacks of the published size, with the remedy."""
-    if len(manifest) >= SAMPLES:
-        return []
-    return [f"{len(manifest):,} of {SAMPLES:,} samples", f"get LRW-1000 from {SOURCE.where}"]
-
-
 def _read_list(path: Path) -> list[tuple[str, str, str, float, float]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list of samples; it comes with the corpus")
     samples = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in read_list(path):
         try:
             clip, characters, pinyin, start, end = (field.strip() for field in line.split(","))
             samples.append((clip, characters, pinyin, float(start), float(end)))
         except ValueError:
             raise ValueError(
-                f"{path}, line {number}: expected 'clip,characters,pinyin,start,end', not "
-                f"{line.strip()!r}"
+                f"{path}, line {number}: expected 'clip,characters,pinyin,start,end', not {line!r}"
             ) from None
     return samples
 

@@ -1,34 +1,23 @@
 """The manifest: one table per corpus with every clip, the rejected ones and their reasons too."""
 
 from collections.abc import Iterable
-from os import PathLike
 
 import numpy as np
 import pandas as pd
 
 from visemix.corpora.table import STATUSES as STATUSES
-from visemix.corpora.table import Form, check_frame, make_frame, read_frame, write_frame
 from visemix.corpora.table import ManifestError as ManifestError
+from visemix.corpora.table import TableFormat
 
 SPLITS = ("train", "val", "test")
 
 # column -> kind. `media` is relative to the corpus root, times are seconds from the clip's first
 # frame (NaN where unknown), `speaker` is empty where unknown, `reason` is empty for status ok.
 COLUMNS = {
-    "clip_id": "text",
-    "corpus": "text",
-    "split": "text",
-    "label": "text",
-    "media": "text",
-    "n_frames": "int64",
-    "fps": "float64",
-    "word_start_s": "float64",
-    "word_end_s": "float64",
-    "speaker": "text",
-    "sha256": "text",
-    "status": "text",
-    "reason": "text",
-}
+    "clip_id": "text", "corpus": "text", "split": "text", "label": "text", "media": "text",
+    "n_frames": "int64", "fps": "float64", "word_start_s": "float64", "word_end_s": "float64",
+    "speaker": "text", "sha256": "text", "status": "text", "reason": "text",
+}  # fmt: skip
 # columns that a manifest may have after these; corpora of sentences have their words in `text`
 OPTIONAL_COLUMNS = {"text": "text"}
 
@@ -38,22 +27,7 @@ def manifest_frame(rows: Iterable[tuple], text: bool = False) -> pd.DataFrame:
 
     With `text`, for corpora of sentences, each tuple ends with what is said.
     """
-    return make_frame(rows, COLUMNS | (OPTIONAL_COLUMNS if text else {}))
-
-
-def write_manifest(frame: pd.DataFrame, path: str | PathLike) -> None:
-    """Check the manifest and write it as Parquet, sorted by clip_id. Raises ManifestError."""
-    write_frame(_FORM, frame, path)
-
-
-def read_manifest(path: str | PathLike) -> pd.DataFrame:
-    """Read and check a manifest. Raises FileNotFoundError or ManifestError, naming the file."""
-    return read_frame(_FORM, path)
-
-
-def check_manifest(frame: pd.DataFrame) -> None:
-    """Raise ManifestError, naming all that is wrong at once, if `frame` is not a manifest."""
-    check_frame(_FORM, frame)
+    return _FORMAT.frame(rows, text)
 
 
 def _rules(frame: pd.DataFrame):
@@ -66,10 +40,9 @@ def _rules(frame: pd.DataFrame):
         unlabelled &= frame["text"] == ""
     yield "label and text, or media, are empty", ok & (unlabelled | (frame["media"] == ""))
     yield "n_frames or fps is not positive", ok & ~((frame["n_frames"] > 0) & (frame["fps"] > 0))
-    yield (
-        "word times are not 0 <= start < end",
-        ok & ~((start >= 0) & (start < end) & np.isfinite(end)) & ~(start.isna() & end.isna()),
-    )
+    timed = (start >= 0) & (start < end) & np.isfinite(end)
+    yield "word times are not 0 <= start < end", ok & ~timed & ~(start.isna() & end.isna())
 
 
-_FORM = Form("manifest", "clip_id", "clips", COLUMNS, _rules, OPTIONAL_COLUMNS)
+_FORMAT = TableFormat("manifest", "clip_id", "clips", COLUMNS, _rules, OPTIONAL_COLUMNS)
+read_manifest, write_manifest, check_manifest = _FORMAT.read, _FORMAT.write, _FORMAT.check

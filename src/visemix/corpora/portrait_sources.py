@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visemix.corpora.manifest import SPLITS
-from visemix.corpora.sentences import Source, visible_folders
+from visemix.corpora.sentences import Source, read_list, visible_folders
 
 PICTURE_TYPES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 SOURCES = {
@@ -61,17 +61,16 @@ SOURCES = {
         {"train": 162_770, "val": 19_867, "test": 19_962},
     ),
 }
-IDENTITIES = {"vggface": 2_622, "vggface2": 9_131, "celeba": 10_177}
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture as the folders and lists of its corpus tell of it."""
+    """A picture as its corpus lists it."""
 
     media: str
     identity: str = ""
     split: str = ""
-    complaint: str = ""  # why it cannot be used, where the folders tell already
+    complaint: str = ""  # why it cannot be used, where the folders say so already
 
 
 def as_sources(portraits: str | os.PathLike | Sequence[dict]) -> list[dict]:
@@ -180,13 +179,11 @@ def _read_list(root: Path, name: str, value: str) -> dict[str, str]:
             f"{root / name}: no such list, nor in the folders Anno and Eval; it comes with CelebA"
         )
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
-        if not line.strip():
-            continue
-        match = re.fullmatch(rf"(\d+)\.(?:jpg|png)\s+({value})", line.strip())
+    for number, line in read_list(path):
+        match = re.fullmatch(rf"(\d+)\.(?:jpg|png)\s+({value})", line)
         if match is None or match[1] in found:
             what = "is listed twice" if match else "is not '000001.jpg' and a number"
-            raise ValueError(f"{path}, line {number}: {line.strip()!r} {what}")
+            raise ValueError(f"{path}, line {number}: {line!r} {what}")
         found[match[1]] = match[2]
     return found
 

@@ -1,4 +1,4 @@
-"""What corpora of sentences share: words with times, and the scan of clips into a manifest.
+"""Corpora of sentences: words with times, and the scan of clips into a manifest.
 
 A corpus module lists its clips as `Entry`s and reads the transcript of one of them; everything
 else (header, checksum, plausibility of the times, rejected rows) is done here, once.
@@ -11,17 +11,13 @@ from functools import partial
 from math import nan
 from pathlib import Path
 
-import av
 import pandas as pd
-from tqdm import tqdm
 
-from visemix.corpora.header import NoVideoError, plain, read_header
+from visemix.corpora import header
 from visemix.corpora.manifest import SPLITS, check_manifest, manifest_frame
-from visemix.run.atomic import sha256_bytes
-from visemix.run.processes import ordered_map
+from visemix.corpora.table import chunked, scan_chunks
 
 FPS = 25.0
-_CHUNK = 64  # clips that a process scans at a time
 
 
 class TranscriptError(ValueError):
@@ -47,13 +43,13 @@ class Transcript:
 
 @dataclass(frozen=True)
 class Entry:
-    """A clip as the folders of its corpus tell of it; `media` is relative to the corpus root."""
+    """A clip as its corpus lists it; `media` is relative to the corpus root."""
 
     clip_id: str
     split: str
     media: str
     speaker: str = ""
-    complaint: str = ""  # why the clip cannot be used, where the folders tell already
+    complaint: str = ""  # why the clip cannot be used, where the folders say so already
 
 
 @dataclass(frozen=True)
@@ -78,24 +74,40 @@ def scan_entries(
     read_transcript(root, media) raises TranscriptError. Headers are read and packets counted, but
     no frame is decoded. What is wrong with a clip makes it a rejected row with a reason.
     """
-    entries = sorted(entries, key=lambda entry: entry.clip_id)
-    chunks = [entries[i : i + _CHUNK] for i in range(0, len(entries), _CHUNK)]
-    rows = ordered_map(partial(_rows, root, corpus, read_transcript), chunks, workers)
-    progress = tqdm(rows, "scan", len(chunks), unit="chunk", disable=None)
-    manifest = manifest_frame((row for chunk in progress for row in chunk), text=True)
+    chunks = chunked(sorted(entries, key=lambda entry: entry.clip_id))
+    rows_of = partial(_rows, root, corpus, read_transcript)
+    manifest = manifest_frame(scan_chunks(rows_of, chunks, workers), text=True)
     check_manifest(manifest)
     return manifest
 
 
-def missing_clips(manifest: pd.DataFrame, source: Source) -> list[str]:
-    """What a manifest lacks of the published counts, one line a split, with the remedy."""
-    found = manifest["split"].value_counts()
-    lines = [
-        f"{split}: {found.get(split, 0):,} of {count:,} clips"
-        for split, count in source.expected.items()
-        if found.get(split, 0) < count
-    ]
-    return [*lines, f"get {source.title} from {source.where}"] if lines else []
+def read_list(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line of a published list that is not blank, stripped.
+
+    Raises FileNotFoundError.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such list of clips; check the path, it comes with the corpus"
+        )
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def read_splits(
+    lists: Mapping[str, Path], clips_of: Callable[[Path], Sequence[str]]
+) -> dict[str, str]:
+    """clip -> split, of the clips that each split's list names, read by `clips_of`.
+
+    Raises ValueError for a clip on two lists, and what `clips_of` raises.
+    """
+    splits: dict[str, str] = {}
+    for split, path in lists.items():
+        for clip in clips_of(path):
+            if splits.setdefault(clip, split) != split:
+                raise ValueError(f"{clip} is in {lists[splits[clip]].name} and in {path.name}")
+    return splits
 
 
 def visible_folders(folder: Path) -> list[Path]:
@@ -106,7 +118,7 @@ def visible_folders(folder: Path) -> list[Path]:
 def _rows(root: Path, corpus: str, read_transcript, entries) -> list[tuple]:
     rows = []
     for entry in entries:
-        facts = {"n_frames": 0, "fps": 0.0, "sha256": "", "text": ""}
+        facts: dict = {"n_frames": 0, "fps": 0.0, "sha256": "", "text": ""}
         reason = next(_complaints(root, entry, read_transcript, facts), "")
         rows.append(
             (entry.clip_id, corpus, entry.split, "", entry.media)
@@ -123,16 +135,7 @@ def _complaints(root: Path, entry: Entry, read_transcript, facts: dict) -> Itera
     if entry.split not in SPLITS:
         yield f"the split {entry.split!r} is none of {', '.join(SPLITS)}"
     name = os.path.basename(entry.media)
-    try:
-        content = (root / entry.media).read_bytes()
-        facts["sha256"] = sha256_bytes(content)
-        facts["n_frames"], announced, facts["fps"] = read_header(content)
-    except FileNotFoundError:
-        yield f"{name} is missing"
-    except (av.FFmpegError, NoVideoError) as error:
-        yield f"{name} cannot be read, it is cut short or damaged ({plain(error)})"
-    if facts["n_frames"] < announced:
-        yield f"{name} is cut short: {facts['n_frames']} of {announced} frames are there"
+    yield from header.complaints(root / entry.media, name, facts)
     if not facts["n_frames"]:
         yield f"{name} holds no frame"
     if abs(facts["fps"] - FPS) > 0.01:

@@ -16,7 +16,7 @@ stays. The folder `data` holds the same talks and is not read, nor is `speaker-a
 
 import os
 import re
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 
 import pandas as pd
@@ -85,12 +85,11 @@ def _utterance(name: str, number: int, fields: list[str], split: str, media: str
     """The utterance of one line of the .stm `name`."""
     talk = name.removesuffix(".stm")
     try:
-        said, _, speaker, start, end = fields[:5]
-        start, end = float(start), float(end)
-        well_formed = isfinite(start) and isfinite(end) and said == talk
+        said, _, speaker = fields[:3]
+        start, end = map(float, fields[3:5])
     except ValueError:
-        well_formed = False
-    if not well_formed:
+        start = end = nan
+    if not (isfinite(start) and isfinite(end) and said == talk):
         complaint = (
             f"{name}, line {number}: expected '{talk} 1 speaker start end <labels> words', not "
             f"{' '.join(fields)[:60]!r}"

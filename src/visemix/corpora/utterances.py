@@ -1,4 +1,4 @@
-"""What corpora of speech share: the scan of utterances into a manifest of speech.
+"""Corpora of speech: the scan of utterances into a manifest of speech.
 
 A corpus module lists its utterances as `Utterance`s; everything else (headers, checksums, times,
 rejected rows) is done here, once.
@@ -15,16 +15,13 @@ from pathlib import Path
 
 import av
 import pandas as pd
-from tqdm import tqdm
 
 from visemix.corpora.header import plain
-from visemix.corpora.speech_manifest import check_speech_manifest, speech_frame
-from visemix.corpora.table import leads_out
+from visemix.corpora.speech_manifest import SPEECH_MANIFEST
+from visemix.corpora.table import chunked, leads_out, scan_chunks
 from visemix.run.atomic import sha256_bytes
-from visemix.run.processes import ordered_map
 
-_CHUNK = 64  # files that a process scans at a time
-_ANNOUNCING = ("flac", "nistsphere")  # formats whose headers tell how long the sound is
+_ANNOUNCING = ("flac", "nistsphere")  # formats whose headers say how long the sound is
 _SLACK = 0.1  # s by which sounds may be shorter than their header, or times behind their end
 
 
@@ -34,7 +31,7 @@ class NoSoundError(ValueError):
 
 @dataclass(frozen=True)
 class Utterance:
-    """An utterance as the lists of its corpus tell of it; `media` is relative to the root."""
+    """An utterance as its corpus lists it; `media` is relative to the root."""
 
     clip_id: str
     split: str
@@ -43,7 +40,7 @@ class Utterance:
     speaker: str = ""
     start: float = 0.0  # s from the beginning of the file
     end: float | None = None  # None: to the end of the file
-    complaint: str = ""  # why the utterance cannot be used, where the lists tell already
+    complaint: str = ""  # why the utterance cannot be used, where the lists say so already
 
 
 def scan_utterances(
@@ -57,19 +54,17 @@ def scan_utterances(
 
     Packets are counted, but nothing is decoded. What is wrong with an utterance makes it a rejected
     row with a reason; so does a length above `max_seconds` (None: any), in every split. An mp3
-    does not tell how long it should be: one that is cut short passes as a shorter one.
+    does not say how long it should be: one that is cut short passes as a shorter one.
     Raises ValueError for a `max_seconds` that is not positive.
     """
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds is {max_seconds}; give a positive number, or None for any")
     found = sorted(_without_copies(utterances), key=lambda utterance: utterance.media)
     files = [list(group) for _, group in groupby(found, key=lambda utterance: utterance.media)]
-    chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
-    rows = ordered_map(partial(_rows, root, corpus, max_seconds), chunks, workers)
-    progress = tqdm(rows, "scan", len(chunks), unit="chunk", disable=None)
-    manifest = speech_frame(row for chunk in progress for row in chunk)
+    rows_of = partial(_rows, root, corpus, max_seconds)
+    manifest = SPEECH_MANIFEST.frame(scan_chunks(rows_of, chunked(files), workers))
     manifest = manifest.sort_values("clip_id", ignore_index=True)
-    check_speech_manifest(manifest)
+    SPEECH_MANIFEST.check(manifest)
     return manifest
 
 
@@ -78,15 +73,15 @@ def read_sound_header(content: bytes) -> tuple[int, float, float]:
 
     `content` is a file's content. Raises av.FFmpegError for what is no media file, NoSoundError.
     """
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         if not container.streams.audio:
             raise NoSoundError("no sound in it")
         sound = container.streams.audio[0]
         packets = container.demux(sound)
         there = sum(p.duration or 0 for p in packets if p.size and not p.is_corrupt)
-        known = container.format.name in _ANNOUNCING
-        announced = (sound.duration or 0) * sound.time_base if known else 0
-        return sound.sample_rate, float(there * sound.time_base), float(announced)
+        announced = sound.duration if container.format.name in _ANNOUNCING else None
+        second = sound.time_base or 0
+        return sound.sample_rate, float(there * second), float((announced or 0) * second)
 
 
 def _without_copies(utterances: Iterable[Utterance]) -> Iterator[Utterance]:
@@ -117,8 +112,8 @@ def _rows(root: Path, corpus: str, max_seconds, files: Sequence[Sequence[Utteran
 
 
 def _read_file(root: Path, media: str) -> dict:
-    """What a file tells: sample_rate, seconds, sha256, and what is wrong with it (or nothing)."""
-    facts = {"sample_rate": 0, "seconds": 0.0, "sha256": "", "trouble": ""}
+    """sample_rate, seconds and sha256 of a file, and what is wrong with it (or nothing)."""
+    facts: dict = {"sample_rate": 0, "seconds": 0.0, "sha256": "", "trouble": ""}
     if not media:
         return facts
     name = os.path.basename(media)

@@ -5,21 +5,24 @@
 writes WORDS/lipread_mp4/<WORD>/<split>/<WORD>_00001.{mp4,txt}, which `corpora.lrw.scan` reads:
 29 frames at 25 fps with the word in their middle, and its length in the line `Duration:`. Pictures
 keep the size of the sentence clip (an odd last row or column is cut off, H.264 needs even sizes).
-The split is the sentence's. WORDS/speakers.csv tells who speaks, WORDS/cuts.csv where each clip
+The split is the sentence's. WORDS/speakers.csv has who speaks, WORDS/cuts.csv where each clip
 comes from, and of every word that gave no clip, why.
 
 Near the ends of a sentence the 29 frames reach beyond it. Up to `max_repeated` frames are then made
 by repeating the first or last frame, with silence; a word that would need more is left out, since a
-picture that stands still tells where in the sentence the word was, which LRW never does.
+picture that stands still shows where in the sentence the word was, which LRW never does.
 """
 
 import argparse
 import os
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +32,16 @@ from tqdm import tqdm
 from visemix.corpora import grid, lrs
 from visemix.corpora.lrw import FPS, FRAMES
 from visemix.corpora.sentences import TimedWord, Transcript
-from visemix.media import SAMPLE_RATE, MediaError, read_clip, write_clip
+from visemix.media import SAMPLE_RATE, MediaError, cut_sound, read_clip, write_clip
 from visemix.run.atomic import atomic_path
 from visemix.run.processes import ordered_map
 
 # name -> (scan, read_transcript) of corpora of sentences
-CORPORA = {
+CORPORA: dict[str, tuple[Callable[..., pd.DataFrame], Callable[..., Transcript]]] = {
     "grid": (grid.scan, grid.read_transcript),
     "lrs2": (partial(lrs.scan, corpus="lrs2"), lrs.read_transcript),
     "lrs3": (partial(lrs.scan, corpus="lrs3"), lrs.read_transcript),
 }
-_VAL_SHARE = "share of the training speakers to use for validation (LRS3 has no such split)"
 _SAMPLES = SAMPLE_RATE // int(FPS)  # of sound in a frame
 
 
@@ -88,10 +90,8 @@ def cut_words(
     wanted = None if words is None else {word.upper() for word in words}
     cuts = _plan(sentences, root, read_transcript, wanted, min_letters, max_repeated)
     _check_plan(cuts, wanted, folder)
-    by_sentence: dict[str, list[Cut]] = {}
-    for cut in cuts:
-        by_sentence.setdefault(cut.source, []).append(cut)
-    done = ordered_map(partial(_cut_sentence, root, folder), by_sentence.values(), workers)
+    by_sentence = [list(group) for _, group in groupby(cuts, key=attrgetter("source"))]
+    done = ordered_map(partial(_cut_sentence, root, folder), by_sentence, workers)
     progress = tqdm(done, "cut", len(by_sentence), unit="sentence", disable=None)
     table = pd.DataFrame([asdict(cut) for chunk in progress for cut in chunk])
     with atomic_path(folder / "cuts.csv") as temporary:
@@ -102,15 +102,15 @@ def cut_words(
     return table
 
 
-def hold_out(manifest: pd.DataFrame, share: float, seed: int = 0) -> pd.DataFrame:
-    """The manifest with about that share (0..1) of the training speakers in the split val instead.
+def hold_out(manifest: pd.DataFrame, proportion: float, seed: int = 0) -> pd.DataFrame:
+    """The manifest with about that proportion of the training speakers in the split val instead.
 
     For corpora without a validation split. Whose speaker is unknown stays in training. Who is held
-    out depends on the speaker's name and the seed only. Raises ValueError for another share.
+    out depends on the speaker's name and the seed only. Raises ValueError unless it is in [0, 1).
     """
-    if not 0 <= share < 1:
-        raise ValueError(f"the share to hold out is {share}; give 0 or more, and less than 1")
-    limit = share * 2**32
+    if not 0 <= proportion < 1:
+        raise ValueError(f"the proportion to hold out is {proportion}; give 0 or more, below 1")
+    limit = proportion * 2**32
     held = manifest["speaker"].map(lambda name: zlib.crc32(f"{seed} {name}".encode()) < limit)
     moved = held & (manifest["speaker"] != "") & (manifest["split"] == "train")
     return manifest.assign(split=manifest["split"].mask(moved, "val"))
@@ -128,17 +128,14 @@ def take(frames: np.ndarray, sound: np.ndarray, first: int) -> tuple[np.ndarray,
     """
     numbers = np.clip(np.arange(first, first + FRAMES), 0, len(frames) - 1)
     height, width = (size - size % 2 for size in frames.shape[1:3])
-    piece = np.zeros(FRAMES * _SAMPLES, np.int16)
-    begin = first * _SAMPLES
-    inside = sound[max(begin, 0) : max(begin + len(piece), 0)]
-    offset = max(-begin, 0)
-    piece[offset : offset + len(inside)] = inside
+    piece = cut_sound(sound, first * _SAMPLES, FRAMES * _SAMPLES)
     return frames[numbers, :height, :width], piece
 
 
 def _plan(sentences, root, read_transcript, wanted, min_letters, max_repeated) -> list[Cut]:
     """The cuts in the order of sentences and words, numbered; decodes nothing."""
-    cuts, numbers = [], {}
+    cuts: list[Cut] = []
+    numbers: Counter[tuple[str, str]] = Counter()
     for row in sentences.itertuples():
         for word in read_transcript(root, row.media).words:
             label = word.word.upper()
@@ -149,8 +146,8 @@ def _plan(sentences, root, read_transcript, wanted, min_letters, max_repeated) -
             reason = _unfit(word, row.n_frames, repeated, max_repeated)
             clip_id = ""
             if not reason:
-                number = numbers[label, row.split] = numbers.get((label, row.split), 0) + 1
-                clip_id = f"{row.split}/{label}_{number:05d}"
+                numbers[label, row.split] += 1
+                clip_id = f"{row.split}/{label}_{numbers[label, row.split]:05d}"
             times = word.start, word.end, first, repeated, reason
             said = label, row.split, row.speaker, row.clip_id, row.media, row.sha256, row.n_frames
             cuts.append(Cut(clip_id, *said, *times))
@@ -173,9 +170,9 @@ def _unfit(word: TimedWord, n_frames: int, repeated: int, max_repeated: int) -> 
 def _check_speakers(sentences: pd.DataFrame) -> None:
     known = sentences[sentences["speaker"] != ""]
     splits = known.groupby("speaker")["split"].nunique()
-    if shared := sorted(splits.index[splits > 1]):
+    if several := sorted(splits.index[splits > 1]):
         raise ValueError(
-            f"speaker {', '.join(shared[:3])} is in more than one split; word clips would test on "
+            f"speaker {', '.join(several[:3])} is in more than one split; word clips would test on "
             "people seen in training: split the sentences by speaker"
         )
 
@@ -223,8 +220,8 @@ def _cut_sentence(root: Path, folder: Path, cuts: list[Cut]) -> list[Cut]:
     except MediaError as error:
         return _rejected(cuts, missing, str(error).replace(str(path), missing[0].media))
     if len(clip.frames) != missing[0].n_frames:
-        found, told = len(clip.frames), missing[0].n_frames
-        return _rejected(cuts, missing, f"{found} frames decoded, the manifest says {told}")
+        found, known = len(clip.frames), missing[0].n_frames
+        return _rejected(cuts, missing, f"{found} frames decoded, the manifest says {known}")
     for cut in missing:
         target = _clip_path(folder, cut)
         frames, sound = take(clip.frames, clip.sound, cut.first_frame)
@@ -253,14 +250,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("corpus", choices=CORPORA)
     parser.add_argument("sentences", type=Path, help="root of the corpus of sentences")
     parser.add_argument("folder", type=Path, help="where lipread_mp4 is made")
-    parser.add_argument(
-        "--words", nargs="+", help="words to cut; default: all that are long enough"
-    )
+    parser.add_argument("--words", nargs="+", help="default: all that are long enough")
     parser.add_argument("--min-letters", type=int, default=3, help="of words (default: 3)")
     parser.add_argument("--max-repeated", type=int, default=4, help="frames of 29 (default: 4)")
     parser.add_argument("--test-speakers", nargs="+", help="GRID only; default: s1 s2 s20 s22")
     parser.add_argument("--val-speakers", nargs="+", help="GRID only; default: s3 s4")
-    parser.add_argument("--val-share", type=float, default=0.0, help=_VAL_SHARE)
+    parser.add_argument(
+        "--val-proportion", "--val-share", type=float, default=0.0,
+        help="of the training speakers, to use for validation (LRS3 has no such split)",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, default=1, help="processes")
     chosen = parser.parse_args(arguments)
     given = {name: getattr(chosen, name) for name in ("test_speakers", "val_speakers")}
@@ -270,7 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
     scan, read_transcript = CORPORA[chosen.corpus]
     try:
         manifest = scan(chosen.sentences, workers=chosen.workers, **given)
-        manifest = hold_out(manifest, chosen.val_share)
+        manifest = hold_out(manifest, chosen.val_proportion)
         table = cut_words(
             manifest, chosen.sentences, read_transcript, chosen.folder, chosen.words,
             chosen.min_letters, chosen.max_repeated, chosen.workers,

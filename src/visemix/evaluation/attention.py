@@ -12,9 +12,7 @@ from visemix.training.run_folder import load_recogniser
 
 
 @torch.inference_mode()
-def viseme_attention(
-    run_folder: str | Path, clips: np.ndarray, threads: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
+def viseme_attention(run_folder: str | Path, clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cosines of frames and viseme classes, and the attention alpha, both (B, T, classes) float32.
 
     clips: crops (B, T, 96, 96) uint8, read as in an evaluation: central crop, no augmentation. A
@@ -22,9 +20,9 @@ def viseme_attention(
     is a distribution, for gamma infinite the one frame of largest cosine. Raises
     FileNotFoundError for an untrained run, ValueError for one without TAFM on a viseme branch.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     model, _, settings = load_recogniser(run_folder)
-    if model.config.tafm_on not in ("visemes", "both"):
+    if model.config.tafm_on not in ("visemes", "both") or model.viseme_head is None:
         raise ValueError(
             f"{run_folder} has tafm_on {model.config.tafm_on!r}: its viseme classes attend to no "
             "frames; take a run with tafm_on visemes or both"

@@ -1,6 +1,6 @@
 """A curve through accuracy over beta, and where its maximum lies (AudioVSR, Fig. 3, for words).
 
-The paper draws a fitted curve without naming its form. Ours was chosen before any curve was seen:
+The paper draws a fitted curve without naming its equation. Ours was chosen before any was seen:
 the logit of accuracy is a natural cubic spline with four knots, evenly spaced over the measured
 betas, whose four values are fitted by binomial likelihood. A parabola would do with three, but
 pays for the fall towards beta = 0, where no real clip is left, with the place of its top.
@@ -14,7 +14,7 @@ from scipy.special import expit
 from scipy.stats import chi2, f
 from sklearn.linear_model import LogisticRegression
 
-from visemix.evaluation.crossed import freedom_over_clusters
+from visemix.evaluation.crossed import cluster_degrees
 
 KNOTS = 4
 GRID = 201  # betas at which the curve is read
@@ -23,7 +23,7 @@ WIDEST = 0.5  # of the measured betas: an interval of the maximum beyond that pl
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted curve; accuracies and betas are shares (0..1), the band is 95% and pointwise.
+    """A fitted curve; accuracies and betas are in 0..1, the band is 95% and pointwise.
 
     place_low and place_high bound the betas at which the maximum may lie (95%, see `may_be_best`).
     `resolved` is False where they span more than half of the measured betas: a flat curve is
@@ -75,8 +75,8 @@ def fit_with_interval(
     curve = expit(basis(grid) @ logits)
     low, high = np.quantile(expit(drawn @ basis(grid).T), (0.025, 0.975), axis=0)
     # of the covariance: no more than trainings or, as in crossed, speakers give
-    freedom = min(points * (trainings - 1) or np.inf, freedom_over_clusters(clusters))
-    places = grid[may_be_best(basis(grid), logits, np.cov(drawn.T), freedom)]
+    degrees = min(points * (trainings - 1) or np.inf, cluster_degrees(clusters))
+    places = grid[may_be_best(basis(grid), logits, np.cov(drawn.T), degrees)]
     return Fit(
         grid=grid,
         curve=curve,
@@ -116,16 +116,16 @@ def fit_logits(rows: np.ndarray, accuracy: np.ndarray, n: int) -> np.ndarray:
 
 
 def may_be_best(
-    basis: np.ndarray, logits: np.ndarray, covariance: np.ndarray, freedom: float
+    basis: np.ndarray, logits: np.ndarray, covariance: np.ndarray, degrees: float
 ) -> np.ndarray:
     """For each row of `basis` whether the curve's maximum may lie there: bool (rows,).
 
     A place is out when the curve is higher somewhere else by more than Scheffe's bound (Biometrika
     1953), which holds for all differences along the curve at once: the true place of the maximum
-    is in with a probability of 95%. freedom: of the covariance (KNOTS, KNOTS) of the logits.
+    is in with a probability of 95%. degrees: of freedom of the logits' covariance (KNOTS, KNOTS).
     """
     free = KNOTS - 1  # a common level is no difference
-    bound = chi2.ppf(0.95, free) if np.isinf(freedom) else free * f.ppf(0.95, free, freedom)
+    bound = chi2.ppf(0.95, free) if np.isinf(degrees) else free * f.ppf(0.95, free, degrees)
     steps = basis[:, None] - basis[None]  # (rows, rows, KNOTS): from each to each
     variance = np.einsum("ijk,kl,ijl->ij", steps, covariance, steps)
     higher = (steps @ logits > np.sqrt(bound * np.maximum(variance, 0))) & (steps != 0).any(2)

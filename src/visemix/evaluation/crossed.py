@@ -33,19 +33,19 @@ class Estimate(NamedTuple):
 
     mean: float
     variance: float
-    freedom: float
+    degrees: float  # of freedom
 
     @property
     def p(self) -> float:
         """Two-sided t-test, in [0, 1]."""
         if not self.variance:
             return 1.0 if not self.mean else 0.0
-        return float(2 * t.sf(abs(self.mean) / math.sqrt(self.variance), self.freedom))
+        return float(2 * t.sf(abs(self.mean) / math.sqrt(self.variance), self.degrees))
 
     @property
     def interval(self) -> tuple[float, float]:
         """95% confidence interval."""
-        reach = t.ppf(0.975, self.freedom) * math.sqrt(self.variance)
+        reach = t.ppf(0.975, self.degrees) * math.sqrt(self.variance)
         return float(self.mean - reach), float(self.mean + reach)
 
 
@@ -60,7 +60,7 @@ def clustered_variance(values: np.ndarray, clusters: np.ndarray) -> tuple[float,
     return float(count / (count - 1) * (sums**2).sum() / len(values) ** 2), count
 
 
-def freedom_over_clusters(clusters: np.ndarray) -> float:
+def cluster_degrees(clusters: np.ndarray) -> float:
     """Degrees of freedom of `clustered_variance`: clusters less one, weighed by their sizes.
 
     A few large clusters beside many clips alone say no more about speakers than the few do: counted
@@ -98,11 +98,9 @@ def crossed_difference(
 ) -> Estimate:
     """The second row minus the first, allowing for other clips and, with several seeds, trainings.
 
-    Args:
-        first, second: scores (S, n) of the same n clips in the same order.
-        clusters: (n,) the speaker of each clip.
-        seeds: variance of a training's mean score between seeds and its degrees of freedom, of
-            `resolution.pooled_seed_variance`; (0, 1) takes the trainings as given.
+    first, second: scores (S, n) of the same n clips in the same order. clusters: (n,) the speaker
+    of each clip. seeds: variance of a training's mean score between seeds and its degrees of
+    freedom, of `resolution.pooled_seed_variance`; (0, 1) takes the trainings as given.
 
     The variance is the one over clips plus the one over seeds minus the rest, which both hold,
     and at least the larger of the two. Degrees of freedom after Satterthwaite.
@@ -115,13 +113,13 @@ def _crossed(
 ) -> Estimate:
     """Of values (n,), each the mean over seeds of one row's score, or of two rows' difference."""
     trainings, clips = rows[0].shape
-    (by_clips, _), of_clips = clustered_variance(values, clusters), freedom_over_clusters(clusters)
+    (by_clips, _), of_clips = clustered_variance(values, clusters), cluster_degrees(clusters)
     if trainings == 1:
         return Estimate(float(values.mean()), by_clips, of_clips)
-    by_seeds, freedom = len(rows) * seeds[0] / trainings, seeds[1]
+    by_seeds, degrees = len(rows) * seeds[0] / trainings, seeds[1]
     both = len(rows) * rest_variance(*rows) / (clips * trainings)
     variance = by_clips + by_seeds - min(by_clips, by_seeds, both)
-    parts = by_clips**2 / of_clips + by_seeds**2 / freedom
+    parts = by_clips**2 / of_clips + by_seeds**2 / degrees
     return Estimate(float(values.mean()), variance, variance**2 / parts if parts else of_clips)
 
 

@@ -31,7 +31,7 @@ def feature_map(
     Returns columns clip_id, label, role ('real' | 'synthetic'), x and y. Distances within a group
     of neighbours mean something, those between groups do not.
     """
-    tables, features = [], []
+    tables, means = [], []
     rng = np.random.default_rng(seed)
     for role, folder in (("real", real_folder), ("synthetic", synthetic_folder)):
         with open_crops(folder) as crops:
@@ -39,8 +39,8 @@ def feature_map(
             tables.append(crops.index.iloc[rows][["clip_id", "label"]].assign(role=role))
             clips = list(crops.read(rows))
         found = front_end_features(run_folder, clips, device, threads, batch_size)
-        features += [clip.mean(0) for clip in found]
-    features = np.stack(features)
+        means += [clip.mean(0) for clip in found]
+    features = np.stack(means)
     features = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
     perplexity = min(30.0, (len(features) - 1) / 3)
     with threadpool_limits(threads):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,24 +28,28 @@ def front_end_features(
     """
     torch.set_num_threads(threads)
     model, _, settings = load_recogniser(run_folder, device)
-    features: list = [None] * len(clips)
-    lengths = np.array([len(clip) for clip in clips])
+    features: list[np.ndarray] = [np.empty(0)] * len(clips)
+    for batch in batches_of_equal_length(np.array([len(clip) for clip in clips]), batch_size):
+        crops = torch.from_numpy(np.stack([clips[row] for row in batch])).to(device)
+        inputs = augmentation.centre_crop(crops, settings, model.config.input_size)
+        with whole_float32():
+            found = model.front_end(inputs).transpose(1, 2).cpu().numpy()  # (B, T, d)
+        for row, one in zip(batch, found, strict=True):
+            features[row] = one
+    return features
+
+
+def batches_of_equal_length(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Rows of clips of one length each, at most batch_size, from the lengths (n,) of all clips."""
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        for batch in np.split(rows, range(batch_size, len(rows), batch_size)):
-            crops = torch.from_numpy(np.stack([clips[row] for row in batch])).to(device)
-            inputs = augmentation.centre_crop(crops, settings, model.config.input_size)
-            with whole_float32():
-                found = model.front_end(inputs).transpose(1, 2).cpu().numpy()  # (B, T, d)
-            for row, one in zip(batch, found, strict=True):
-                features[row] = one
-    return features
+        yield from np.split(rows, range(batch_size, len(rows), batch_size))
 
 
 @contextmanager
 def whole_float32() -> Iterator[None]:
     """No TF32 within the block, in convolutions or in matrix products; afterwards as before."""
-    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    places: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [place.allow_tf32 for place in places]
     try:
         for place in places:

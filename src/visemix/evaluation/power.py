@@ -10,7 +10,7 @@ from typing import NamedTuple
 from scipy.stats import norm
 
 from visemix.evaluation.crossed import Components
-from visemix.evaluation.resolution import detectable_by_t_test
+from visemix.evaluation.resolution import POWER, detectable_by_t_test
 
 MOST_SEEDS, MOST_CLIPS = 10_000, 10**9
 
@@ -22,15 +22,15 @@ class Design(NamedTuple):
     rows: int  # of the table, over which the variance between seeds is pooled
 
 
-def detectable(design: Design, clips: float, seeds: int, power: float = 0.8) -> float:
-    """Smallest difference (a share) between rows found with `power`; clips may be math.inf."""
+def detectable(design: Design, clips: float, seeds: int) -> float:
+    """Smallest difference (0..1) between rows found with POWER; clips may be math.inf."""
     c, v, e = design.components
     by_clips = (c + 2 * e / seeds) / clips
     by_seeds = 2 * (v + e / clips) / seeds
     variance = by_clips + by_seeds - 2 * e / (clips * seeds)
     # Satterthwaite, as in crossed_difference; the clips' own degrees of freedom are many
-    freedom = design.rows * (seeds - 1) * (variance / by_seeds) ** 2 if by_seeds else math.inf
-    return detectable_by_t_test(variance, min(freedom, clips - 1, 1e6), power)
+    degrees = design.rows * (seeds - 1) * (variance / by_seeds) ** 2 if by_seeds else math.inf
+    return detectable_by_t_test(variance, min(degrees, clips - 1, 1e6))
 
 
 def seeds_needed(design: Design, difference: float, clips: float) -> int | None:
@@ -46,14 +46,14 @@ def clips_needed(design: Design, difference: float, seeds: int) -> int | None:
     return _least(lambda clips: detectable(design, clips, seeds) <= difference, 2, MOST_CLIPS)
 
 
-def clips_needed_given_trainings(discordant: float, difference: float, power: float = 0.8) -> int:
+def clips_needed_given_trainings(discordant: float, difference: float) -> int:
     """Clips that show `difference` between two given trainings (Connor, Biometrics 1987, eq. 4).
 
-    discordant: share of clips on which they disagree in being right; at least `difference`, which
-    it cannot be below. McNemar's test at 5%, in its normal form.
+    discordant: proportion of clips on which they disagree in being right; at least `difference`,
+    which it cannot be below. McNemar's test at 5%, approximated by the normal distribution.
     """
     d = max(discordant, difference)
-    reach = norm.ppf(0.975) * math.sqrt(d) + norm.ppf(power) * math.sqrt(d - difference**2)
+    reach = norm.ppf(0.975) * math.sqrt(d) + norm.ppf(POWER) * math.sqrt(d - difference**2)
     return math.ceil((reach / difference) ** 2)
 
 

@@ -1,7 +1,6 @@
 """What a trained recogniser says about every clip of a test set, and the metrics of that."""
 
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +8,9 @@ import pandas as pd
 import torch
 
 from visemix.clips import augmentation
-from visemix.clips.shards import (
-    MANIFEST,
-    REJECTS,
-    CropSet,
-    open_crops,
-    read_rejects,
-    verify_crops,
-)
-from visemix.evaluation.statistics import wilson_interval
+from visemix.clips.shards import MANIFEST, REJECTS, open_crops, read_rejects, verify_crops
+from visemix.evaluation.features import batches_of_equal_length
+from visemix.evaluation.statistics import CONFIDENCE, wilson_interval
 from visemix.run.atomic import atomic_path, sha256_file, write_json
 from visemix.run.gpus import device_model
 from visemix.run.provenance import environment
@@ -40,22 +33,15 @@ def predict(
 ) -> pd.DataFrame:
     """Predict the word of every clip of a crop set, central crop, no augmentation.
 
-    Args:
-        words: the vocabulary that the results are reported for; the run must have been trained
-            with the same, in the same order.
-        shuffle_frames: control: put the frames of each clip in a random order, keyed by (seed,
-            clip_id). What a recogniser still gets right it does not owe to movement.
-        rejected_are_errors: whether clips that the crop step rejected count, as errors. False
-            leaves them out, as if the test set did not hold them.
+    words: the vocabulary, the same and in the same order as in training. shuffle_frames: control:
+    puts the frames of each clip in a random order, keyed by (seed, clip_id); what a recogniser
+    still gets right it does not owe to movement. rejected_are_errors: whether clips that the crop
+    step rejected count, as errors; False leaves them out, as if the test set did not hold them.
 
-    Returns:
-        One row a clip, sorted by clip_id: clip_id, label, speaker, top5 (list of words, most
-        probable first), top5_probability (list), label_probability, correct, rejected. Rejected
-        clips are rows without top5, or no rows but counted in `attrs["rejected_left_out"]`.
-
-    Raises:
-        ValueError: other words than in training, a label outside of them, no clip to count, or a
-            damaged crop set.
+    Returns one row a clip, sorted by clip_id: clip_id, label, speaker, top5 (list of words, most
+    probable first), top5_probability (list), label_probability, correct, rejected. Rejected clips
+    are rows without top5, or no rows but counted in `attrs["rejected_left_out"]`. Raises ValueError
+    for other words than in training, a label outside of them, no clip to count, or a damaged set.
     """
     torch.set_num_threads(threads)
     model, trained_words, settings = load_recogniser(run_folder, device)
@@ -69,12 +55,12 @@ def predict(
         rejects = read_rejects(crops_folder)
         _check_labels(crops_folder, pd.concat([crops.index["label"], rejects["label"]]), words)
         tables = [_rejected_rows(rejects if rejected_are_errors else rejects[:0])]
-        for rows in _batches_of_equal_length(crops, batch_size):
-            clips = crops.read(rows)
+        for rows in batches_of_equal_length(crops.index["length"].to_numpy(), batch_size):
+            pixels = crops.read(rows)
             facts = crops.index.iloc[rows]
             if shuffle_frames:
-                clips = _shuffled(clips, facts["clip_id"], seed)
-            clips = torch.from_numpy(clips).to(device)
+                pixels = _shuffled(pixels, facts["clip_id"], seed)
+            clips = torch.from_numpy(pixels).to(device)
             inputs = augmentation.centre_crop(clips, settings, model.config.input_size)
             with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.is_cuda):
                 logits = model(inputs)["word_logits"]
@@ -92,19 +78,19 @@ def predict(
     return predictions
 
 
-def metrics_of(predictions: pd.DataFrame, confidence: float = 0.95) -> dict:
+def metrics_of(predictions: pd.DataFrame) -> dict:
     """Accuracy with its Wilson interval, and top-5 accuracy, of a prediction table.
 
     n counts the `rejected` among the errors, and does not count those in `rejected_left_out`.
     """
     n, correct = len(predictions), int(predictions["correct"].sum())
-    low, high = wilson_interval(correct, n, confidence)
+    low, high = wilson_interval(correct, n)
     answers = zip(predictions["label"], predictions["top5"], strict=True)
     in_top = [label in top for label, top in answers]
     return {
         "accuracy": correct / n,
         "interval": [low, high],
-        "confidence": confidence,
+        "confidence": CONFIDENCE,
         "n": n,
         "correct": correct,
         "rejected": int(predictions["rejected"].sum()),
@@ -150,20 +136,12 @@ def provenance_of(crops_folder: str | Path, parameters: dict, code: str) -> dict
 
 def _check_labels(folder: str | Path, labels: pd.Series, words: list[str]) -> None:
     if labels.empty:
-        raise ValueError(f"{folder} holds no clip; make the crop set again")
-    unknown = sorted(set(labels) - set(words))
-    if unknown:
+        raise ValueError(f"{folder} holds no clip; re-run its crops")
+    if unknown := sorted(set(labels) - set(words)):
         raise ValueError(
             f"{folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not among the "
-            f"{len(words)} words that the run tells apart"
+            f"{len(words)} words of the run"
         )
-
-
-def _batches_of_equal_length(crops: CropSet, batch_size: int) -> Iterator[np.ndarray]:
-    lengths = crops.index["length"].to_numpy()
-    for length in np.unique(lengths):
-        rows = np.flatnonzero(lengths == length)
-        yield from np.split(rows, range(batch_size, len(rows), batch_size))
 
 
 def _shuffled(clips: np.ndarray, clip_ids: pd.Series, seed: int) -> np.ndarray:
@@ -177,32 +155,30 @@ def _shuffled(clips: np.ndarray, clip_ids: pd.Series, seed: int) -> np.ndarray:
 def _predicted_rows(facts: pd.DataFrame, probabilities: torch.Tensor, words: list[str]):
     best, order = probabilities.topk(min(TOP, len(words)), dim=1)
     top = [[words[i] for i in row] for row in order.tolist()]
+    classes = torch.tensor([words.index(label) for label in facts["label"]])
+    of_label = probabilities.gather(1, classes[:, None]).squeeze(1).numpy()
+    return _rows(facts, top, best.tolist(), of_label, rejected=False)
+
+
+def _rejected_rows(rejects: pd.DataFrame) -> pd.DataFrame:
+    nothing: list[list] = [[] for _ in range(len(rejects))]
+    return _rows(rejects, nothing, nothing, np.zeros(len(rejects), np.float32), rejected=True)
+
+
+def _rows(
+    facts: pd.DataFrame, top: list[list], top_probability: list[list], of_label: np.ndarray,
+    rejected: bool,
+) -> pd.DataFrame:  # fmt: skip
     labels = facts["label"].tolist()
-    classes = torch.tensor([words.index(label) for label in labels])
     return pd.DataFrame(
         {
             "clip_id": facts["clip_id"].tolist(),
             "label": labels,
             "speaker": facts["speaker"].tolist(),
             "top5": top,
-            "top5_probability": best.tolist(),
-            "label_probability": probabilities.gather(1, classes[:, None]).squeeze(1).numpy(),
-            "correct": [row[0] == label for row, label in zip(top, labels, strict=True)],
-            "rejected": False,
-        }
-    )
-
-
-def _rejected_rows(rejects: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "clip_id": rejects["clip_id"].tolist(),
-            "label": rejects["label"].tolist(),
-            "speaker": rejects["speaker"].tolist(),
-            "top5": [[] for _ in range(len(rejects))],
-            "top5_probability": [[] for _ in range(len(rejects))],
-            "label_probability": np.zeros(len(rejects), np.float32),
-            "correct": False,
-            "rejected": True,
+            "top5_probability": top_probability,
+            "label_probability": of_label,
+            "correct": [row[:1] == [label] for row, label in zip(top, labels, strict=True)],
+            "rejected": rejected,
         }
     )

@@ -7,12 +7,10 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import binom, nct, t
 
-from visemix.evaluation.crossed import (
-    clustered_variance,
-    crossed_difference,
-    freedom_over_clusters,
-)
+from visemix.evaluation.crossed import cluster_degrees, clustered_variance, crossed_difference
 from visemix.evaluation.statistics import paired_comparison, speakers_of
+
+POWER = 0.8  # with which a detectable difference is found
 
 
 def pooled_seed_variance(rows: list[list[pd.DataFrame]]) -> tuple[float, int]:
@@ -23,8 +21,8 @@ def pooled_seed_variance(rows: list[list[pd.DataFrame]]) -> tuple[float, int]:
     pooled variance and its degrees of freedom, (nan, 0) with one seed a row.
     """
     spread = [np.var([t.correct.mean() for t in row], ddof=1) for row in rows if len(row) > 1]
-    freedom = sum(len(row) - 1 for row in rows)
-    return (float(np.mean(spread)), freedom) if spread else (math.nan, 0)
+    degrees = sum(len(row) - 1 for row in rows)
+    return (float(np.mean(spread)), degrees) if spread else (math.nan, 0)
 
 
 def compare_rows(
@@ -53,14 +51,14 @@ def compare_rows(
     detectable = minimum_detectable_difference(n, (one.only_first + one.only_second) / n)
     if len(set(clusters)) < n:
         variance, _ = clustered_variance(scores(second[:1])[0] - scores(first[:1])[0], clusters)
-        freedom = freedom_over_clusters(clusters)
-        detectable = detectable_by_t_test(variance, freedom) if variance else math.nan
+        degrees = cluster_degrees(clusters)
+        detectable = detectable_by_t_test(variance, degrees) if variance else math.nan
     elif len(pairs) == 1:
         only_first, only_second = one.only_first + 0.5, one.only_second + 0.5
         centre = (only_second - only_first) / (n + 2)
         spread = math.sqrt((only_first + only_second) / (n + 2) - centre**2) / math.sqrt(n + 2)
         low, high, p = centre - 1.96 * spread, centre + 1.96 * spread, one.p
-    over_seeds = detectable_by_t_test(found.variance, found.freedom) if len(pairs) > 1 else math.nan
+    over_seeds = detectable_by_t_test(found.variance, found.degrees) if len(pairs) > 1 else math.nan
     return {
         "n": n,
         "clusters": len(set(clusters)),
@@ -96,26 +94,26 @@ def scores(tables: list[pd.DataFrame]) -> np.ndarray:
     return np.stack(columns)
 
 
-def detectable_by_t_test(variance: float, freedom: float, power: float = 0.8) -> float:
-    """Smallest true difference that a two-sided t-test at 5% finds with `power`.
+def detectable_by_t_test(variance: float, degrees: float) -> float:
+    """Smallest true difference that a two-sided t-test at 5% finds with the power POWER.
 
-    variance: of the observed difference; freedom: its degrees of freedom.
+    variance: of the observed difference; degrees: its degrees of freedom.
     """
-    return math.sqrt(variance) * noncentrality(freedom, power)
+    return math.sqrt(variance) * noncentrality(degrees)
 
 
-def noncentrality(freedom: float, power: float = 0.8) -> float:
-    """How many standard errors of difference a t-test at 5% needs to find it with `power`."""
-    limit = t.ppf(0.975, freedom)
-    return brentq(lambda shift: nct.sf(limit, freedom, shift) - power, 0, 100 * limit)
+def noncentrality(degrees: float) -> float:
+    """How many standard errors of difference a t-test at 5% needs to find it with POWER."""
+    limit = t.ppf(0.975, degrees)
+    return brentq(lambda shift: nct.sf(limit, degrees, shift) - POWER, 0, 100 * limit)
 
 
-def minimum_detectable_difference(n: int, discordant: float, power: float = 0.8) -> float:
-    """Smallest true accuracy difference that an exact McNemar test at 5% finds with `power`.
+def minimum_detectable_difference(n: int, discordant: float) -> float:
+    """Smallest true accuracy difference that an exact McNemar test at 5% finds with POWER.
 
-    n: test clips; discordant: share of clips (0..1) on which the two recognisers differ in being
-    right. Returns a share in 0..discordant, or nan when so few clips are discordant that even an
-    entirely one-sided outcome cannot reach 5%.
+    n: test clips; discordant: proportion of clips (0..1) on which the two recognisers differ in
+    being right. Returns a proportion in 0..discordant, or nan when so few clips are discordant that
+    even an entirely one-sided outcome cannot reach 5%.
     """
     clips = round(n * discordant)
     # largest count k for which both tails together stay below 5%
@@ -125,8 +123,8 @@ def minimum_detectable_difference(n: int, discordant: float, power: float = 0.8)
     if limit < 0:
         return math.nan
 
-    def lacking(share: float) -> float:  # share of discordant clips that favour the better one
-        return binom.cdf(limit, clips, 1 - share) + binom.sf(clips - limit - 1, clips, 1 - share)
+    def found(better: float) -> float:  # better: proportion of discordant clips in its favour
+        return binom.cdf(limit, clips, 1 - better) + binom.sf(clips - limit - 1, clips, 1 - better)
 
-    share = brentq(lambda s: lacking(s) - power, 0.5, 1 - 1e-9)
-    return (2 * share - 1) * discordant
+    better = brentq(lambda p: found(p) - POWER, 0.5, 1 - 1e-9)
+    return (2 * better - 1) * discordant

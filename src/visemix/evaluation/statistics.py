@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, bootstrap
 
+CONFIDENCE = 0.95  # of all intervals
 
-def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a proportion (Wilson, JASA 1927): (low, high) in [0, 1]."""
+
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """95% Wilson score interval of a proportion (Wilson, JASA 1927): (low, high) in [0, 1]."""
     if not 0 <= correct <= n or n < 1:
         raise ValueError(f"{correct} correct of {n}; at least one clip is needed")
-    interval = binomtest(int(correct), int(n)).proportion_ci(confidence, method="wilson")
+    interval = binomtest(int(correct), int(n)).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -64,9 +66,9 @@ def accuracy_interval(values: np.ndarray, clusters: np.ndarray) -> tuple[float, 
 
 
 def bootstrap_interval(
-    values: np.ndarray, clusters: np.ndarray, confidence: float = 0.95, resamples: int = 2000
+    values: np.ndarray, clusters: np.ndarray, resamples: int = 2000
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean of values (n,) that come in clusters (n,) of names.
+    """95% percentile bootstrap interval of the mean of values (n,) in clusters (n,) of names.
 
     Whole clusters are drawn with replacement, so that the interval is for other speakers too
     (Davison & Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). With fewer than
@@ -78,7 +80,7 @@ def bootstrap_interval(
         raise ValueError(f"all {len(values)} values are of one cluster; at least two are needed")
     found = bootstrap(
         (sums, sizes), lambda s, n, axis: s.sum(axis=axis) / n.sum(axis=axis), paired=True,
-        n_resamples=resamples, batch=100, confidence_level=confidence, method="percentile",
+        n_resamples=resamples, batch=100, confidence_level=CONFIDENCE, method="percentile",
         rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
@@ -102,11 +104,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     In the order given, each in [0, 1]: rejecting where the adjusted value is at most 5% keeps the
     probability of any false rejection among all of them below 5%.
     """
-    p_values = np.asarray(p_values, float)
-    if not ((p_values >= 0) & (p_values <= 1)).all():
-        raise ValueError(f"p values {p_values.tolist()} must lie between 0 and 1")
-    order = np.argsort(p_values, kind="stable")
-    stepped = p_values[order] * np.arange(len(order), 0, -1)
+    p = np.asarray(p_values, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p values {p.tolist()} must lie between 0 and 1")
+    order = np.argsort(p, kind="stable")
+    stepped = p[order] * np.arange(len(order), 0, -1)
     adjusted = np.empty(len(order))
     adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return adjusted.tolist()
@@ -137,11 +139,8 @@ class Comparison:
     """Two recognisers on the same clips."""
 
     n: int
-    both: int  # clips right for both
-    only_first: int
+    only_first: int  # clips right for the first alone
     only_second: int
-    neither: int
-    difference: float  # accuracy of the second minus that of the first
     p: float  # exact McNemar
 
 
@@ -164,12 +163,4 @@ def paired_comparison(first: pd.DataFrame, second: pd.DataFrame) -> Comparison:
         raise ValueError("the tables hold no clip")
     a, b = (t.set_index("clip_id")["correct"].sort_index().to_numpy(bool) for t in (first, second))
     only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
-    return Comparison(
-        n=len(a),
-        both=int((a & b).sum()),
-        only_first=only_first,
-        only_second=only_second,
-        neither=int((~a & ~b).sum()),
-        difference=float(b.mean() - a.mean()),
-        p=mcnemar(only_first, only_second),
-    )
+    return Comparison(len(a), only_first, only_second, mcnemar(only_first, only_second))

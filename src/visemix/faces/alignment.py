@@ -1,13 +1,13 @@
 """Similarity alignment of a face to the mean face, and the mouth crop cut from it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from visemix.media import Video
+from visemix.media import Frames, Video
 
 # RetinaFace's five points of an upright mean face: image-left and image-right eye, nose, mouth
 # corners. The middle between the mouth corners is the origin, and the distance to it from the
@@ -17,7 +17,6 @@ MEAN_FACE = np.array(
     [[-0.44, -1.0], [0.44, -1.0], [0.0, -0.49], [-0.33, 0.0], [0.33, 0.0]], np.float64
 )
 CROP_SIZE = 96
-EYE_TO_MOUTH = 48.0
 # Where LRW's 256x256 frames show the mouth (Feng et al., arXiv 2011.07557, and the code with it).
 FIXED_FRAME = (256, 256)  # height, width
 FIXED_CROP = np.s_[115:211, 79:175]  # rows, columns
@@ -35,9 +34,7 @@ class Alignment:
     roll: np.ndarray  # (T,) degrees by which the face leans to the image's right
 
 
-def align(
-    landmarks: np.ndarray, size: int = CROP_SIZE, eye_to_mouth: float = EYE_TO_MOUTH
-) -> Alignment:
+def align(landmarks: np.ndarray, size: int, eye_to_mouth: float) -> Alignment:
     """Map five points (T, 5, 2) px to the mean face; the mouth comes to the middle of the crop.
 
     Rotation and scale are the least-squares similarity over the five points (Umeyama, PAMI 1991,
@@ -66,14 +63,12 @@ def align(
     return Alignment(matrices, np.abs(factor), -np.degrees(np.angle(factor)))
 
 
-def cut(
-    frames: Video | np.ndarray | Sequence[np.ndarray], alignment: Alignment, size: int = CROP_SIZE
-) -> np.ndarray:
+def cut(frames: Frames, alignment: Alignment, size: int = CROP_SIZE) -> np.ndarray:
     """Grey mouth crops (T, size, size) uint8 from a Video or from frames (T, H, W, 3) uint8 RGB.
 
-    One warp a frame; the frame's edge is replicated outwards. A face that
-    is larger than the crop is warped onto a grid n times finer and averaged n by n (the same n for
-    the whole clip), which prevents aliasing and costs the same for every frame size.
+    One warp a frame; the frame's edge is replicated outwards. A face that is larger than the crop
+    is warped onto a grid n times finer and averaged n by n (the same n for the whole clip), which
+    prevents aliasing and costs the same for every frame size.
     """
     finer = max(1, math.ceil(1 / float(np.median(alignment.scale)) - 1e-6))
     matrices = _to_cv2(alignment.matrices, finer)
@@ -93,7 +88,7 @@ def cut(
     return crops
 
 
-def cut_fixed(frames: Video | np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+def cut_fixed(frames: Frames) -> np.ndarray:
     """The fixed crop of LRW: grey (T, 96, 96) uint8 from a Video or frames (T, 256, 256, 3) RGB.
 
     Rows 115 to 210 and columns 79 to 174 of each frame, as they are. Raises ValueError for frames
@@ -107,7 +102,7 @@ def cut_fixed(frames: Video | np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([grey[FIXED_CROP] for grey in _grey(frames)])
 
 
-def _grey(frames: Video | Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+def _grey(frames: Frames) -> Iterator[np.ndarray]:
     """Each frame (H, W) uint8: the decoder's own luminance of a Video, otherwise that of RGB."""
     if isinstance(frames, Video):
         yield from map(frames.grey, range(len(frames)))

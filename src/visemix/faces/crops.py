@@ -4,15 +4,16 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from visemix.clips.shard_writer import CLIPS_PER_SHARD, CropRecord, build_crops
-from visemix.faces.alignment import CROP_SIZE, EYE_TO_MOUTH, align, cut, cut_fixed
+from visemix.config.crops import Crops
+from visemix.faces.alignment import CROP_SIZE, align, cut, cut_fixed
 from visemix.faces.detection import LARGE_FACE, Detector, Face
 from visemix.faces.detectors import describe_detector, load_detector, processes
 from visemix.faces.tracking import (
@@ -25,13 +26,13 @@ from visemix.faces.tracking import (
     require_frames,
     smooth,
 )
-from visemix.media import MediaError, Video, read_video
+from visemix.media import Frames, MediaError, read_video
 from visemix.run.processes import ordered_map
 from visemix.run.provenance import code_digest
 
 __all__ = ["CropError", "MouthCrops", "crop_at", "crop_clip", "crop_set", "locate_speaker"]
 
-ALIGNMENTS = ("retinaface", "fixed")
+_DEFAULTS = Crops()
 
 
 @dataclass(frozen=True)
@@ -48,26 +49,13 @@ class MouthCrops:
 
 
 def crop_clip(
-    frames: Video | np.ndarray,
-    detector: Detector | None,
-    *,
-    alignment: str = "retinaface",
-    score: float = 0.5,
-    detect_every: int = 3,
-    longest_side: int | None = 640,
-    max_missing_share: float = 0.25,
-    smoothing_window: int = 5,
-    eye_to_mouth: float = EYE_TO_MOUTH,
-    size: int = CROP_SIZE,
+    frames: Frames, detector: Detector | None, *, size: int = CROP_SIZE, **parameters: Any
 ) -> MouthCrops:
-    """Mouth crops of the speaker in a Video, or in frames (T, H, W, 3) uint8 RGB.
+    """Mouth crops (T, size, size) of the speaker in a Video, or in frames (T, H, W, 3) uint8 RGB.
 
-    alignment: 'retinaface', or 'fixed' for the same square of every 256x256 frame as in Feng et al.
-    (arXiv 2011.07557), which looks for no face and leaves `detector` and the rest unused.
-    score, detect_every, longest_side: see locate_speaker. max_missing_share: share of the frames in
-    which the face may be missing; gaps are interpolated. smoothing_window: frames (odd) over which
-    landmarks are averaged. eye_to_mouth, size: crop px, see alignment.align. Raises CropError with
-    the reason where no such face is found, ValueError for an unknown alignment.
+    parameters: fields of config.crops.Crops, the others at its defaults. The fixed alignment looks
+    for no face and leaves `detector` unused. Raises CropError with the reason where no such face is
+    found, ValueError for a wrong parameter.
 
     Size and place of the mouth are stable when the video is turned (up to 20 degrees), scaled (0.75
     to 1.5) and shifted (up to 15% of the frame), as far as all that the crop shows stays in the
@@ -78,16 +66,17 @@ def crop_clip(
     degrees). The same landmarks give the same crops but for resampling. Where the frame's edge cuts
     into the crop, the face is found smaller and its mouth higher up, by as much as 9% and 6 px.
     """
-    if alignment not in ALIGNMENTS:
-        raise ValueError(f"unknown alignment {alignment!r}; known: {', '.join(ALIGNMENTS)}")
+    crops = Crops(**parameters)
     if not len(frames):
         raise CropError("the clip has no frames")
-    if alignment == "fixed":
+    if crops.alignment == "fixed":
         return _crop_fixed(frames, size)
-    track, looked_at = locate_speaker(frames, detector, score, detect_every, longest_side)
-    require_frames(track, looked_at, max_missing_share)
+    if detector is None:
+        raise ValueError("the alignment 'retinaface' needs a detector; give one")
+    track, looked_at = locate_speaker(frames, detector, crops)
+    require_frames(track, looked_at, crops.max_missing_proportion)
     landmarks = fill_gaps(track, len(frames))
-    result = crop_at(frames, landmarks, smoothing_window, eye_to_mouth, size)
+    result = crop_at(frames, landmarks, crops.eye_to_mouth, crops.smoothing_window, size)
     found = {
         "detector_score": float(np.mean([face.score for face in track.faces])),
         "interpolated_frames": looked_at - len(track.frames),
@@ -95,7 +84,7 @@ def crop_clip(
     return MouthCrops(result.crops, result.landmarks, found | result.quality)
 
 
-def _crop_fixed(frames: Video | np.ndarray, size: int) -> MouthCrops:
+def _crop_fixed(frames: Frames, size: int) -> MouthCrops:
     """The same square of every frame, nothing looked for, nothing turned or scaled."""
     if size != CROP_SIZE:
         raise ValueError(f"the fixed crop is {CROP_SIZE} px wide, not {size}")
@@ -107,10 +96,10 @@ def _crop_fixed(frames: Video | np.ndarray, size: int) -> MouthCrops:
 
 
 def crop_at(
-    frames: Video | np.ndarray,
+    frames: Frames,
     landmarks: np.ndarray,
+    eye_to_mouth: float,
     smoothing_window: int = 1,
-    eye_to_mouth: float = EYE_TO_MOUTH,
     size: int = CROP_SIZE,
 ) -> MouthCrops:
     """Mouth crops at known landmarks (T, 5, 2) px, for faces that a detector need not find."""
@@ -121,11 +110,7 @@ def crop_at(
 
 
 def locate_speaker(
-    frames: Video | np.ndarray,
-    detector: Detector,
-    score: float = 0.5,
-    detect_every: int = 3,
-    longest_side: int | None = 640,
+    frames: Frames, detector: Detector, crops: Crops = _DEFAULTS
 ) -> tuple[Track, int]:
     """The speaker's track, and the number of frames in which faces were looked for.
 
@@ -136,33 +121,31 @@ def locate_speaker(
     the embedded corpus (99% within 1.0; with 2: 0.15 and 0.5, with 4: 0.45 and 1.5). How far the
     mouth wanders from the true place, root mean square over a clip, is 1.10 crop px with 3, 1.07
     with 1, 1.08 with 2 and 1.19 with 4; the roll's 0.5 degrees and the size's 1.2% are the same.
-    Frames with a side above `longest_side` px are scaled down
-    for the detector; None never scales. `score`: least detector score, 0..1. Where the first frame
-    shows large faces only, the detector leaves out its finest level in the others, unless the
-    speaker is then missing somewhere; faces come out the same.
+    Where the first frame shows large faces only, the detector leaves out its finest level in the
+    others, unless the speaker is then missing somewhere; faces come out the same.
     """
     height, width = frames[0].shape[:2]
     total = len(frames)
-    chosen = sorted({*range(0, total, detect_every), total - 1})
+    chosen = sorted({*range(0, total, crops.detect_every), total - 1})
     faces: dict[int, list[Face]] = {}
 
     def look_at(numbers: Sequence[int], large_only: bool) -> Track:
         fresh = [n for n in numbers if n not in faces]
-        found = detector.detect([frames[n] for n in fresh], score, longest_side, large_only)
+        pictures = [frames[n] for n in fresh]
+        found = detector.detect(pictures, crops.score, crops.longest_side, large_only)
         faces.update(zip(fresh, found, strict=True))
         tracks = follow_faces([(n, faces[n]) for n in numbers])
         return choose_speaker(tracks, height, width)
 
     look_at(chosen[:1], large_only=False)
-    shrunk = min(1.0, longest_side / max(height, width)) if longest_side else 1.0
-    large_only = _are_large(faces[chosen[0]], shrunk)
+    large_only = _are_large(faces[0], min(1.0, crops.longest_side / max(height, width)))
     track = look_at(chosen, large_only)
     if len(track.frames) < len(chosen) and large_only:
         faces.clear()
         large_only = False
         track = look_at(chosen, large_only)
     if len(track.frames) < len(chosen) or not moves_slowly(track):
-        chosen = range(total)
+        chosen = list(range(total))
         track = look_at(chosen, large_only)
     return track, len(chosen)
 
@@ -188,27 +171,26 @@ def crop_set(
 ) -> None:
     """Crop all clips of a split into a crop set at `folder` (see clips.shards).
 
-    `parameters`: keyword arguments of crop_clip and load_detector, the rest at their defaults; all
-    are kept in the set's manifest, the detector's weights by their sha256. Another `crop` than
-    crop_clip gets the clip's values in `columns` of the manifest after the detector, and `code`
-    is the digest of its code; `facts` are kept beside the parameters, such as where it draws. Clips
-    without usable video or face become rejects with a reason and stop nothing; clips that the
-    manifest rejected are rejects here too,
-    so that none is lost from a test set. Equal input gives equal bytes whatever the number of
-    `workers` (processes of one thread each, a handful where the detector runs on a GPU); a run that
-    was killed goes on at its last whole shard. Raises ValueError for an unknown parameter or a
-    split without clips, and what load_detector raises.
+    `parameters`: fields of config.crops.Crops, the others at its defaults; all are kept in the
+    set's manifest, the detector's weights by their sha256. Another `crop` than crop_clip gets the
+    clip's values in `columns` of the manifest after the detector, and `code` is the digest of its
+    code; `facts` are kept beside the parameters, such as where it draws. Clips without usable video
+    or face become rejects with a reason and stop nothing; clips that the manifest rejected are
+    rejects here too, so that none is lost from a test set. Equal input gives equal bytes whatever
+    the number of `workers` (processes of one thread each, a handful where the detector runs on a
+    GPU); a run that was killed goes on at its last whole shard. Raises ValueError for a wrong
+    parameter or a split without clips, and what load_detector raises.
     """
-    parameters, detector = split_parameters(parameters or {})
-    if crop is crop_clip and parameters["alignment"] == "fixed":
-        detector = None  # nothing is looked for
+    parameters, chosen = split_parameters(parameters or {})
+    # the fixed crop of a clip as it is looks for nothing
+    detector = None if crop is crop_clip and parameters["alignment"] == "fixed" else chosen
     clips = manifest[manifest["split"] == split]
     if not (clips["status"] == "ok").any():
         known = ", ".join(sorted(set(manifest["split"])))
         raise ValueError(f"the manifest has no accepted clip in the split {split!r} (has: {known})")
     plan = clips[[*_PLAN_COLUMNS, *columns]]
     # The digest of the code is part of what a shard was made from: no crops of older code stay.
-    recorded = describe_detector(**detector) if detector else {"detector": None}
+    recorded: dict[str, Any] = describe_detector(**detector) if detector else {"detector": None}
     recorded["code"] = code or code_digest(__name__)
     workers = processes(workers, detector["detector"]) if detector else workers
 
@@ -231,22 +213,16 @@ _PLAN_COLUMNS = (
 
 
 def split_parameters(given: dict) -> tuple[dict, dict]:
-    """Parameters of crop_clip and of load_detector: those given, the others at their defaults.
+    """Arguments of crop_clip and of load_detector, from fields of config.crops.Crops.
 
-    Raises ValueError for a parameter that neither knows.
+    Those not given are at their defaults. Raises ValueError for a wrong parameter.
     """
-    clip, detector = (
-        {
-            name: parameter.default
-            for name, parameter in signature(function).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY
-        }
-        for function in (crop_clip, load_detector)
-    )
-    if unknown := sorted(set(given) - set(clip) - set(detector)):
-        known = ", ".join([*clip, *detector])
+    if unknown := sorted(set(given) - set(Crops.model_fields)):
+        known = ", ".join(Crops.model_fields)
         raise ValueError(f"unknown crop parameter {unknown[0]!r}; known: {known}")
-    return tuple({name: given.get(name, d[name]) for name in d} for d in (clip, detector))
+    clip = Crops(**given).model_dump()
+    detector = {name: clip.pop(name) for name in list(clip) if name.startswith("detector")}
+    return clip | {"size": CROP_SIZE}, detector
 
 
 def _crop_one(

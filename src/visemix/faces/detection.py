@@ -1,12 +1,13 @@
-"""What RetinaFace's networks (Deng et al., CVPR 2020) share: anchors, decoding, suppression."""
+"""Anchors, decoding and suppression of RetinaFace's networks (Deng et al., CVPR 2020)."""
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
 
 import cv2
 import numpy as np
+
+from visemix.media import Frames
 
 ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride -> anchor sizes, px
 LARGE = (16, 32)  # strides that see large faces
@@ -29,12 +30,23 @@ class Face:
     landmarks: np.ndarray  # (5, 2) float32
 
 
-class Detector(Protocol):
-    """A face detector, whatever its network."""
+# Strides looked at; offsets (B, P, 4), face scores (B, P), landmarks (B, P, 10), float32, with the
+# P anchors ordered by stride, row, column, size.
+Prediction = tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]
+
+
+class Detector(ABC):
+    """A face detector: a network, and how many frames it takes at a time."""
+
+    batch: int
+
+    @abstractmethod
+    def predict(self, frames: Frames, large_only: bool) -> Prediction:
+        """What the network says of up to `batch` frames (H, W, 3) uint8 RGB of one size."""
 
     def detect(
         self,
-        frames: np.ndarray | Sequence[np.ndarray],
+        frames: Frames,
         threshold: float = 0.5,
         longest_side: int | None = None,
         large_only: bool = False,
@@ -48,36 +60,21 @@ class Detector(Protocol):
         are scaled down for the network (faces are given in the coordinates of the frame all the
         same); None never scales. Raises ValueError for other shapes or types.
         """
-
-
-# Strides looked at; offsets (B, P, 4), face scores (B, P), landmarks (B, P, 10), float32, with the
-# P anchors ordered by stride, row, column, size.
-Prediction = tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]
-
-
-def detect_faces(
-    predict: Callable[[Sequence[np.ndarray]], Prediction],
-    frames: np.ndarray | Sequence[np.ndarray],
-    threshold: float,
-    longest_side: int | None,
-    batch: int,
-) -> list[list[Face]]:
-    """Detector.detect by a network: `predict` takes up to `batch` frames (H, W, 3) of one size."""
-    height, width = _frame_size(frames)
-    scale = min(1.0, longest_side / max(height, width)) if longest_side else 1.0
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    stretch = np.array([width / size[0], height / size[1]], np.float32)
-    faces = []
-    for start in range(0, len(frames), batch):
-        group = frames[start : start + batch]
-        if scale < 1:
-            group = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in group]
-        faces += _decode(*predict(group), size, stretch, threshold)
-    return faces
+        height, width = _frame_size(frames)
+        scale = min(1.0, longest_side / max(height, width)) if longest_side else 1.0
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        stretch = np.array([width / size[0], height / size[1]], np.float32)
+        faces = []
+        for start in range(0, len(frames), self.batch):
+            group = frames[start : start + self.batch]
+            if scale < 1:
+                group = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in group]
+            faces += _decode(*self.predict(group, large_only), size, stretch, threshold)
+        return faces
 
 
 def _frame_size(frames) -> tuple[int, int]:
-    """Height and width of the frames, whose form is checked."""
+    """Height and width of the frames, whose shape is checked."""
     shapes = {np.shape(f) for f in frames}
     if len(shapes) > 1 or any(len(s) != 3 or s[2] != 3 or 0 in s for s in shapes):
         raise ValueError(f"frames must be (T, H, W, 3) of one size, not {sorted(shapes)}")
@@ -143,6 +140,6 @@ def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Intersection over union (N,) float64 of a box (4,) with boxes (N, 4)."""
     box, boxes = np.asarray(box, np.float64), np.asarray(boxes, np.float64)
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    shared = np.maximum(high - low, 0).prod(axis=1)
+    common = np.maximum(high - low, 0).prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return shared / ((box[2:] - box[:2]).prod() + areas - shared + 1e-9)
+    return common / ((box[2:] - box[:2]).prod() + areas - common + 1e-9)

@@ -8,7 +8,6 @@ from visemix.faces.detection import Detector
 from visemix.faces.retinaface import WEIGHTS_SHA256, RetinaFace, default_providers
 from visemix.run.gpus import device_name, visible_gpus
 
-DETECTORS = ("mobilenet0.25", "resnet50")
 # Reckoned, not measured: a clip of LRW (29 frames, 11 of them looked at) takes a core 20 ms to
 # decode and cut, and ResNet-50 a GPU of 30 TFLOP/s 5 ms. That keeps four busy; two are to spare.
 GPU_PROCESSES = 6
@@ -16,19 +15,14 @@ GPU_PROCESSES = 6
 
 @cache
 def load_detector(
-    *,
-    detector: str = "mobilenet0.25",
-    detector_weights: str | None = None,
-    detector_sha256: str | None = None,
+    *, detector: str, detector_weights: str | None, detector_sha256: str | None
 ) -> Detector:
-    """The one detector of this process, of one CPU thread: 'mobilenet0.25' or 'resnet50'.
+    """The one detector of this process, of one CPU thread; parameters as config.crops.Crops has.
 
-    The latter takes a file of weights and its sha256, both as in retinaface_resnet50.load_network,
-    and raises what that does. ValueError for another name.
+    For 'resnet50' raises what retinaface_resnet50.load_network does.
     """
-    _require_known(detector)
     cv2.setNumThreads(1)
-    if detector == "mobilenet0.25":
+    if not (detector_weights and detector_sha256):
         return RetinaFace(threads=1)
     import torch
 
@@ -43,15 +37,13 @@ def describe_detector(
 ) -> dict[str, str]:
     """What a crop set's manifest says of its detector; not where the weights lie.
 
-    Raises what load_detector would: wrong weights are told once, before processes are started.
+    Raises what load_detector would: wrong weights are found once, before processes are started.
     """
-    _require_known(detector)
-    digest = WEIGHTS_SHA256
-    if detector == "resnet50":
+    if detector_weights and detector_sha256:
         from visemix.faces.retinaface_resnet50 import load_network
 
         load_network(detector_weights, detector_sha256)
-        digest = detector_sha256
+    digest = detector_sha256 or WEIGHTS_SHA256
     return {"detector": f"retinaface-{detector}", "weights_sha256": digest}
 
 
@@ -69,8 +61,3 @@ def on_gpu(detector: str) -> bool:
     if detector == "resnet50":
         return device_name() == "cuda"
     return "CUDAExecutionProvider" in default_providers() and bool(visible_gpus())
-
-
-def _require_known(detector: str) -> None:
-    if detector not in DETECTORS:
-        raise ValueError(f"unknown detector {detector!r}; known: {', '.join(DETECTORS)}")

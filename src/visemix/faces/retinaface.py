@@ -14,15 +14,16 @@ mouth corners) in speech.
 
 import ast
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 
 import cv2
 import numpy as np
 import onnxruntime
 
-from visemix.faces.detection import ANCHORS, LARGE, Face, Prediction, detect_faces
+from visemix.faces.detection import ANCHORS, LARGE, Detector, Prediction
 from visemix.faces.onnx_graph import keep_outputs
+from visemix.media import Frames
 from visemix.run.atomic import sha256_bytes
 
 WEIGHTS_SHA256 = "b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4a5"
@@ -33,7 +34,7 @@ _BATCH = {"CPUExecutionProvider": 4}
 _BATCH_ACCELERATOR = 64
 
 
-class RetinaFace:
+class RetinaFace(Detector):
     """A detector session. On a CPU take one thread each and as many processes as cores.
 
     `providers` are onnxruntime's; by default CUDA where onnxruntime offers it, otherwise the CPU.
@@ -48,24 +49,12 @@ class RetinaFace:
         large = keep_outputs(load_weights(), _LARGE_OUTPUTS)
         self._large_session = onnxruntime.InferenceSession(large, options, providers=providers)
         self.provider = self._session.get_providers()[0]
-        self._batch = _BATCH.get(self.provider, _BATCH_ACCELERATOR)
+        self.batch = _BATCH.get(self.provider, _BATCH_ACCELERATOR)
 
-    def detect(
-        self,
-        frames: np.ndarray | Sequence[np.ndarray],
-        threshold: float = 0.5,
-        longest_side: int | None = None,
-        large_only: bool = False,
-    ) -> list[list[Face]]:
-        """Faces of each frame, see detection.Detector.
-
-        With `large_only` faces from about LARGE_FACE px come out the same, bit for bit but for the
-        score's last digits, at two thirds of the cost; smaller ones do not.
+    def predict(self, frames: Frames, large_only: bool) -> Prediction:
+        """With `large_only` faces from about LARGE_FACE px come out the same, bit for bit but for
+        the score's last digits, at two thirds of the cost; smaller ones do not.
         """
-        predict = partial(self._predict, large_only=large_only)
-        return detect_faces(predict, frames, threshold, longest_side, self._batch)
-
-    def _predict(self, frames: Sequence[np.ndarray], large_only: bool) -> Prediction:
         pictures = _to_input(frames)
         if not large_only:
             offsets, scores, points = self._session.run(None, {"input": pictures})

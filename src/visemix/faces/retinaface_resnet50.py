@@ -12,11 +12,10 @@ eighty times the MobileNet's time.
 """
 
 import zipfile
-from collections.abc import Sequence
-from functools import partial
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -24,18 +23,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from visemix.faces.detection import ANCHORS, LARGE, Face, Prediction, detect_faces
+from visemix.faces.detection import ANCHORS, LARGE, Detector, Prediction
+from visemix.media import Frames
 from visemix.run.atomic import sha256_bytes
 from visemix.run.gpus import device_name
 
-_MEAN_RGB = (0.485, 0.456, 0.406)  # of ImageNet, as shares of 255
+_MEAN_RGB = (0.485, 0.456, 0.406)  # of ImageNet, as proportions of 255
 _SPREAD_RGB = (0.229, 0.224, 0.225)
 # Frames a call: 201 ms a 256x256 frame at four on one core, 275 at 16. On a GPU, 16 of 640x640 px
 # should need about 2 GB (reckoned).
 _BATCH = {"cpu": 4, "cuda": 16}
 
 
-class RetinaFaceResNet50:
+class RetinaFaceResNet50(Detector):
     """A detector, on the GPU where torch has one, in float32 throughout.
 
     On a CPU take one thread each (torch.set_num_threads) and as many processes as cores. Raises
@@ -44,22 +44,12 @@ class RetinaFaceResNet50:
 
     def __init__(self, weights: str | PathLike, sha256: str):
         self.device = device_name()
+        self.batch = _BATCH[self.device]
         self._network = load_network(weights, sha256).to(self.device)
 
-    def detect(
-        self,
-        frames: np.ndarray | Sequence[np.ndarray],
-        threshold: float = 0.5,
-        longest_side: int | None = None,
-        large_only: bool = False,
-    ) -> list[list[Face]]:
-        """Faces of each frame, see detection.Detector."""
-        predict = partial(self._predict, large_only=large_only)
-        return detect_faces(predict, frames, threshold, longest_side, _BATCH[self.device])
-
     @torch.inference_mode()
-    def _predict(self, frames: Sequence[np.ndarray], large_only: bool) -> Prediction:
-        pictures = _to_input(torch.from_numpy(np.stack(frames)).to(self.device))
+    def predict(self, frames: Frames, large_only: bool) -> Prediction:
+        pictures = _to_input(torch.from_numpy(np.stack([*frames])).to(self.device))
         # Without TF32, which keeps ten bits of a number, and with the same bits every time.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             offsets, logits, points = self._network(pictures, large_only)
@@ -73,19 +63,14 @@ def _to_input(frames: torch.Tensor) -> torch.Tensor:
     return ((frames - 255 * mean) / (255 * spread)).permute(0, 3, 1, 2).contiguous()
 
 
-def load_network(path: str | PathLike | None, sha256: str | None) -> "Network":
+def load_network(path: str | PathLike, sha256: str) -> "Network":
     """The network with the weights of a file, for inference, on the CPU.
 
     The file: safetensors, a state dict saved by torch, a checkpoint that holds one under
     'state_dict', or a zip of a single such file, as published; keys may have a prefix 'module.' or
     'model.'. Only tensors are unpickled, never code. Raises FileNotFoundError, or ValueError where
-    sha256 (of the file as it is) or the contents are others, or path or sha256 is None.
+    sha256 (of the file as it is) or the contents are others.
     """
-    if not (path and sha256):
-        raise ValueError(
-            "the detector resnet50 needs crops.detector_weights, a file with RetinaFace's "
-            "ResNet-50 weights, and crops.detector_sha256, that file's sha256"
-        )
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -106,6 +91,7 @@ def load_network(path: str | PathLike | None, sha256: str | None) -> "Network":
 
 def _read_state(path: str | PathLike, data: bytes) -> dict[str, torch.Tensor]:
     """The tensors of a file, by key without prefix."""
+    state: Any
     try:
         if Path(path).suffix == ".safetensors":
             state = safetensors.torch.load(data)
@@ -267,9 +253,9 @@ class ContextModule(nn.Module):
         self.conv7x7_3 = _convolution(channels // 4, channels // 4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        shared = F.relu(self.conv5X5_1(x))
-        wide = self.conv7x7_3(F.relu(self.conv7X7_2(shared)))
-        return F.relu(torch.cat([self.conv3X3(x), self.conv5X5_2(shared), wide], 1))
+        inner = F.relu(self.conv5X5_1(x))
+        wide = self.conv7x7_3(F.relu(self.conv7X7_2(inner)))
+        return F.relu(torch.cat([self.conv3X3(x), self.conv5X5_2(inner), wide], 1))
 
 
 class Head(nn.Module):

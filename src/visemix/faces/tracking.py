@@ -41,8 +41,8 @@ def follow_faces(detections: Sequence[tuple[int, list[Face]]]) -> list[Track]:
             for f, face in enumerate(faces)
         ]
         used_tracks, used_faces = set(), set()
-        for shared, t, f in sorted(pairs, key=lambda p: (-p[0], p[1], p[2])):
-            if shared >= _SAME_FACE and t not in used_tracks and f not in used_faces:
+        for common, t, f in sorted(pairs, key=lambda p: (-p[0], p[1], p[2])):
+            if common >= _SAME_FACE and t not in used_tracks and f not in used_faces:
                 tracks[t].frames.append(frame)
                 tracks[t].faces.append(faces[f])
                 used_tracks.add(t)
@@ -71,22 +71,22 @@ def choose_speaker(tracks: Sequence[Track], height: int, width: int) -> Track:
     return max(tracks, key=weight)
 
 
-def moves_slowly(track: Track, limit: float = 0.1) -> bool:
-    """Whether no landmark moves by more than `limit` face widths between entries of the track."""
+def moves_slowly(track: Track) -> bool:
+    """Whether no landmark moves by more than a tenth of a face between entries of the track."""
     if len(track.faces) < 2:
         return True
     widths = np.array([f.box[2] - f.box[0] for f in track.faces])
     steps = np.linalg.norm(np.diff(track.landmarks(), axis=0), axis=2).max(axis=1)
-    return bool((steps <= limit * widths[1:]).all())
+    return bool((steps <= 0.1 * widths[1:]).all())
 
 
-def require_frames(track: Track, total: int, max_missing_share: float) -> None:
-    """Raise CropError if the face is missing in more than that share of `total` frames."""
+def require_frames(track: Track, total: int, max_missing: float) -> None:
+    """Raise CropError if the face is missing in more than that proportion of `total` frames."""
     found = len(track.frames)
-    if not found or total - found > max_missing_share * total:
+    if not found or total - found > max_missing * total:
         raise CropError(
             f"face found in only {found} of {total} frames "
-            f"(at most {max_missing_share:.0%} may be missing)"
+            f"(at most {max_missing:.0%} may be missing)"
         )
 
 

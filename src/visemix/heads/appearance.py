@@ -8,16 +8,11 @@ import cv2
 import numpy as np
 
 SKIN_LIGHT, SKIN_DARK = np.array([0.95, 0.74, 0.62]), np.array([0.36, 0.21, 0.14])
-HAIR_COLOURS = np.array(
-    [
-        [0.06, 0.05, 0.045],  # black
-        [0.16, 0.10, 0.065],  # dark brown
-        [0.30, 0.19, 0.10],  # brown
-        [0.55, 0.43, 0.27],  # blond
-        [0.42, 0.41, 0.40],  # grey
-    ]
-)
-HAIR_SHARES = [0.40, 0.27, 0.16, 0.11, 0.06]
+HAIR_COLOURS = np.array(  # black, dark brown, brown, blond, grey
+    [[0.06, 0.05, 0.045], [0.16, 0.10, 0.065], [0.30, 0.19, 0.10], [0.55, 0.43, 0.27],
+     [0.42, 0.41, 0.40]]
+)  # fmt: skip
+HAIR_PROPORTIONS = [0.40, 0.27, 0.16, 0.11, 0.06]
 IRIS_COLOURS = np.array(
     [[0.22, 0.13, 0.07], [0.13, 0.08, 0.05], [0.25, 0.35, 0.45], [0.30, 0.35, 0.20]]
 )
@@ -71,7 +66,7 @@ def random_look(rng: np.random.Generator, traits: dict[str, float]) -> Look:
     melanin = float(np.clip(melanin + rng.normal(0, 0.07), 0.04, 0.95))
     skin = SKIN_LIGHT * (1 - melanin) + SKIN_DARK * melanin
     skin = skin * rng.uniform(0.93, 1.04)
-    hair = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=HAIR_SHARES)]
+    hair = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=HAIR_PROPORTIONS)]
     if melanin > 0.45:
         hair = HAIR_COLOURS[0]
     brow = hair * 0.85
@@ -123,7 +118,7 @@ def random_background(rng: np.random.Generator, size: int) -> np.ndarray:
     for _ in range(rng.integers(0, 4)):  # soft rectangles: shelves, windows
         x, y = rng.integers(0, small, 2)
         w, h = rng.integers(small // 8, small // 2, 2)
-        room[y : y + h, x : x + w] += np.float32(rng.normal(0, 0.10))
+        room[y : y + h, x : x + w] += np.float32(rng.normal(0, 0.10))  # type: ignore[arg-type]  # numpy's own stub
     room = cv2.GaussianBlur(room, (0, 0), small / 60)
     room = cv2.resize(room, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.clip(room, 0, 1)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 # articulator -> face units and gains; "close" takes back the opening of the jaw at the lips
-ARTICULATORS = {
+ARTICULATORS: dict[str, dict[str, float]] = {
     "jaw": {"jawOpen": 0.85},
     "close": {},
     "press": {"mouthPressLeft": 0.6, "mouthPressRight": 0.6},
@@ -32,7 +32,7 @@ ARTICULATORS = {
 }
 ARTICULATOR_NAMES = list(ARTICULATORS)
 # viseme -> (espeak-ng phonemes, targets); values were set by eye on rendered sentences
-VISEMES = {
+VISEMES: dict[str, tuple[str, dict[str, float]]] = {
     "sil": ("_", {}),
     "PP": ("p b m m-", dict(jaw=0.10, close=1.0, press=0.5, roll_upper=0.25, roll_lower=0.25)),
     "FF": ("f v", dict(jaw=0.10, close=0.3, roll_lower=0.9, upper_up=0.55)),
@@ -48,10 +48,7 @@ VISEMES = {
     "ae": ("a a2 aa", dict(jaw=0.70, stretch=0.35, lower_down=0.3)),
     "ah": ("V @ @2 @5 a# 3 @- 8", dict(jaw=0.42)),
     "eh": ("E e e@ E2", dict(jaw=0.50, stretch=0.35, lower_down=0.15)),
-    "ee": (
-        "i: i I2 i@ i2",
-        dict(jaw=0.16, stretch=0.65, smile=0.2, lower_down=0.25, upper_up=0.1),
-    ),
+    "ee": ("i: i I2 i@ i2", dict(jaw=0.16, stretch=0.65, smile=0.2, lower_down=0.25, upper_up=0.1)),
     "ih": ("I I#", dict(jaw=0.25, stretch=0.4, lower_down=0.1)),
     "ao": ("O: O O@ O2", dict(jaw=0.55, funnel=0.65, pucker=0.15)),
     "uw": ("u: u u2 U@", dict(jaw=0.12, pucker=0.85, funnel=0.4)),
@@ -60,40 +57,15 @@ VISEMES = {
     "oh": ("o oU@", dict(jaw=0.40, funnel=0.5, pucker=0.3)),
 }
 DIPHTHONGS = {
-    "aI": "a I",
-    "aU": "a U",
-    "eI": "E i:",
-    "oU": "O: u:",
-    "OI": "O: i:",
-    "aI@": "a i:",
-    "aU@": "a U",
-    "@U": "V u:",
-    "@L": "@ l",
-}
+    "aI": "a I", "aU": "a U", "eI": "E i:", "oU": "O: u:", "OI": "O: i:", "aI@": "a i:",
+    "aU@": "a U", "@U": "V u:", "@L": "@ l",
+}  # fmt: skip
 # dominance (Cohen and Massaro's alpha) of a viseme over its neighbours; "*": all other articulators
-DOMINANCE = {
-    "PP": {
-        "*": 6,
-        "jaw": 2.2,
-        "close": 9,
-        "press": 9,
-        "stretch": 2,
-        "smile": 1,
-        "funnel": 2.5,
-        "pucker": 2.5,
-        "tongue": 2,
-    },
-    "FF": {
-        "*": 6,
-        "jaw": 2,
-        "close": 5,
-        "roll_lower": 8,
-        "stretch": 2,
-        "smile": 1,
-        "funnel": 1.5,
-        "pucker": 1.5,
-        "tongue": 2,
-    },
+DOMINANCE: dict[str, dict[str, float]] = {
+    "PP": {"*": 6, "jaw": 2.2, "close": 9, "press": 9, "stretch": 2, "smile": 1, "funnel": 2.5,
+           "pucker": 2.5, "tongue": 2},
+    "FF": {"*": 6, "jaw": 2, "close": 5, "roll_lower": 8, "stretch": 2, "smile": 1, "funnel": 1.5,
+           "pucker": 1.5, "tongue": 2},
     "CH": {"*": 2, "funnel": 3, "pucker": 3, "smile": 1},
     "WW": {"*": 2, "funnel": 3, "pucker": 3, "smile": 1},
     "uw": {"*": 2, "funnel": 3, "pucker": 3, "smile": 1},
@@ -103,10 +75,10 @@ DOMINANCE = {
     "RR": {"*": 0.7},
     "ah": {"*": 0.6, "jaw": 0.9},
     "sil": {"*": 0.25},
-}
+}  # fmt: skip
 # how much faster than theta an articulator lets go: lips part faster than the jaw drops
 RELEASE = {"close": 2.0, "press": 2.0, "roll_upper": 1.7, "roll_lower": 1.7, "tongue": 1.5}
-HOLD = 0.3  # share of a segment's length on both sides of its middle where dominance is full
+HOLD = 0.3  # proportion of a segment's length on both sides of its middle where dominance is full
 
 _VISEME_OF = {p: viseme for viseme, (phonemes, _) in VISEMES.items() for p in phonemes.split()}
 _TARGET = {

@@ -57,13 +57,8 @@ ISLANDS = [
     ((0.0, 0.54, 0.16, 0.64), 1200.0, (540, 170)),  # ears
     ((0.11, 0.63, 0.66, 1.0), 380.0, (540, 320)),
 ]  # shoulders
-TILES = {
-    1: (544, 540),
-    2: (644, 540),
-    3: (544, 660),
-    4: (544, 740),
-    5: (544, 820),
-}  # planar tiles of eyes, teeth, tongue
+# planar tiles of eyes, teeth, tongue
+TILES = {1: (544, 540), 2: (644, 540), 3: (544, 660), 4: (544, 740), 5: (544, 820)}
 
 
 def read_obj(text: str):
@@ -84,9 +79,9 @@ def read_obj(text: str):
 
 
 def read_target(raw: bytes, n: int) -> np.ndarray:
-    """Return the displacements (n,3) of one MakeHuman target file."""
-    rows = [line.split() for line in raw.decode().splitlines() if line and not line.startswith("#")]
-    rows = np.array([r for r in rows if len(r) == 4], float).reshape(-1, 4)
+    """The displacements (n, 3) of one MakeHuman target file."""
+    lines = [line.split() for line in raw.decode().splitlines() if line[:1] not in ("", "#")]
+    rows = np.array([line for line in lines if len(line) == 4], float).reshape(-1, 4)
     out = np.zeros((n, 3))
     out[rows[:, 0].astype(int)] = rows[:, 1:]
     return out
@@ -103,8 +98,8 @@ def cut_head(vertices, faces):
             tri.append([f[0], f[k], f[k + 1]])
             tri_uv.append([t[0], t[k], t[k + 1]])
             part.append(GROUPS[group])
-    used, tri = np.unique(np.array(tri), return_inverse=True)
-    return used, tri.reshape(-1, 3), np.array(tri_uv), np.array(part)
+    used, numbered = np.unique(np.array(tri), return_inverse=True)
+    return used, numbered.reshape(-1, 3), np.array(tri_uv), np.array(part)
 
 
 def pack_uv(rest, tri, uv, part):
@@ -127,7 +122,7 @@ def pack_uv(rest, tri, uv, part):
     return out
 
 
-def random_head(rng, rest, targets, amp=0.55):
+def random_head(rng, rest, targets):
     """Draw one head from the raw target space: vertices and trait values."""
     v = rest.copy()
     male = 1 / (1 + np.exp(-8 * (rng.random() - 0.5)))
@@ -139,24 +134,19 @@ def random_head(rng, rest, targets, amp=0.55):
         "averageweight": 1 - abs(2 * weight - 1),
         "maxweight": max(0, 2 * weight - 1),
     }
-    for share_of_sex, sex in ((male, "male"), (1 - male, "female")):
-        for share_of_age, years in ((1 - age, "young"), (age, "old")):
-            for share, name in zip(race, RACES, strict=True):
-                v += (
-                    share_of_sex
-                    * share_of_age
-                    * share
-                    * targets[f"macrodetails/{name}-{sex}-{years}"]
-                )
+    for of_sex, sex in ((male, "male"), (1 - male, "female")):
+        for of_age, years in ((1 - age, "young"), (age, "old")):
+            for of_race, name in zip(race, RACES, strict=True):
+                v += of_sex * of_age * of_race * targets[f"macrodetails/{name}-{sex}-{years}"]
             for name, w in weights.items():
                 key = f"macrodetails/universal-{sex}-{years}-averagemuscle-{name}"
-                v += share_of_sex * share_of_age * w * 0.7 * targets.get(key, 0)
-    drawn = {}
+                v += of_sex * of_age * w * 0.7 * targets.get(key, 0)
+    drawn: dict[str, float] = {}
     for key in sorted(k for k in targets if not k.startswith("macro")):
         folder, name = key.split("/")
         stem = name[2:] if name[:2] in ("l-", "r-") else name
-        if stem not in drawn:  # left and right share one draw
-            drawn[stem] = max(0, rng.normal(0, amp / 2)) if rng.random() < 0.35 else 0
+        if stem not in drawn:  # one draw for left and right
+            drawn[stem] = max(0, rng.normal(0, 0.275)) if rng.random() < 0.35 else 0
         w = drawn[stem] * (0.35 if "trans" in name or "scale" in name else 1)
         w *= 0.5 if folder == "head" else 1
         if w:
@@ -171,8 +161,8 @@ def identity_space(rest, targets, eyes):
     standard deviations in decimetres (K,), and the trait regression (K+1,5).
     """
     rng = np.random.default_rng(20200901)
-    heads, traits = zip(*(random_head(rng, rest, targets) for _ in range(N_HEADS)), strict=True)
-    heads = np.array(heads)
+    drawn = [random_head(rng, rest, targets) for _ in range(N_HEADS)]
+    heads, traits = (np.array(values) for values in zip(*drawn, strict=True))
     left, right = (heads[:, e].mean(1) for e in eyes)
     gap = np.linalg.norm(rest[eyes[0]].mean(0) - rest[eyes[1]].mean(0))
     scale = np.linalg.norm(left - right, axis=1) / gap
@@ -186,7 +176,7 @@ def identity_space(rest, targets, eyes):
     pcs = np.einsum("nk,nvc->kvc", coeff, diff) / (N_HEADS - 1)
     print("variance kept", round((s[:N_PCS] ** 2).sum() / (s**2).sum(), 4))
     x = np.c_[np.ones(N_HEADS), coeff]
-    trait_map = np.linalg.lstsq(x, np.array(traits), rcond=None)[0]
+    trait_map = np.linalg.lstsq(x, traits, rcond=None)[0]
     return mean, pcs, s[:N_PCS] / np.sqrt(N_HEADS - 1), trait_map
 
 
@@ -218,8 +208,8 @@ def read_regions(z: zipfile.ZipFile, rest, tri, uv, part) -> dict[str, np.ndarra
     regions = {}
     for mask in ("lips", "ears", "inside-mouth"):
         raw = np.frombuffer(z.read(DATA + f"mpfb2/textures/mpfb_{mask}.jpg"), np.uint8)
-        img = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE).astype(float) / 255
-        img = cv2.GaussianBlur(img, (5, 5), 0)
+        mask_image = np.asarray(cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE), float)
+        img = cv2.GaussianBlur(mask_image / 255, (5, 5), 0)
         h, w = img.shape
         x = np.clip((uv[..., 0] * w).astype(int), 0, w - 1)
         y = np.clip(((1 - uv[..., 1]) * h).astype(int), 0, h - 1)
@@ -301,7 +291,7 @@ def main() -> None:
     args = parser.parse_args()
     arrays = build(args.wheel)
     with atomic_path(args.out) as temporary:
-        np.savez_compressed(temporary, **arrays)
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]  # numpy's own stub
     write_licenses(args.wheel, args.out.with_name("HEAD_MODEL_LICENSES.txt"))
     for name, a in arrays.items():
         print(f"{name:13} {a.dtype!s:8} {a.shape}")

@@ -13,12 +13,13 @@ from visemix.heads.model import FIVE_POINTS, Head, rotation
 N_COMPONENTS = 8  # five points carry no more of an identity
 EYE_DISTANCE = 50.0  # px: a face is scaled to it for the fit, so that the priors mean the same
 IDENTITY_PRIOR = 9.0  # squared pixels of misfit that one standard deviation of identity must save
-# px of misfit per radian: five points cannot tell a turned head from an asymmetric one, so that
+# px of misfit per radian: five points do not distinguish a turned head from an asymmetric one, so
 # yaw, and even more pitch, are kept small. Chosen on rendered heads: by RetinaFace's points, 120
 # near-frontal ones (pitch sd 2 degrees) are fitted with a mean absolute error of 1.8 degrees of yaw
 # and of pitch; heads turned further (exact points, 1 px of noise) with all of their yaw, but only
 # 0.57 of their pitch
 ANGLE_PRIOR = np.array([5.0, 18.0])
+ROUNDS = 8  # of fitting cameras and identity in turns
 _STEPS = np.array([1e-4] * 4 + [1e-2] * 2)  # of the numeric derivative
 
 
@@ -45,7 +46,7 @@ class Fit:
         return vectors @ (self.scale * self.rotation.T * (1, -1, 1))
 
 
-def fit_five_points(head: Head, points, rounds: int = 8) -> Fit:
+def fit_five_points(head: Head, points) -> Fit:
     """Fit pose and eight identity components to five points (5, 2) px of one face.
 
     Raises ValueError as `fit_clip` does.
@@ -53,10 +54,10 @@ def fit_five_points(head: Head, points, rounds: int = 8) -> Fit:
     points = np.asarray(points, float)
     if points.shape != (5, 2):
         raise ValueError(f"five finite points (5, 2) are needed, not {points!r}")
-    return fit_clip(head, points[None], rounds)[0]
+    return fit_clip(head, points[None])[0]
 
 
-def fit_clip(head: Head, landmarks, rounds: int = 8) -> list[Fit]:
+def fit_clip(head: Head, landmarks) -> list[Fit]:
     """Fit one identity to all frames of a clip and a pose to each: landmarks (T, 5, 2) px.
 
     Points in RetinaFace's order: eye, eye, nose, mouth corner, mouth corner, the image's left one
@@ -79,7 +80,7 @@ def fit_clip(head: Head, landmarks, rounds: int = 8) -> list[Fit]:
     cameras[:, 0] = np.log(scales)
     cameras[:, 4:] = (target - scales[:, None, None] * mean[:, :2]).mean(1)
     identity = np.zeros(N_COMPONENTS)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         cameras = _fit_cameras(cameras, mean + np.tensordot(identity, basis, 1), target)
         identity = _fit_identity(cameras, mean, basis, target)
     coefficients = np.zeros(head.n_pcs)
@@ -90,14 +91,14 @@ def fit_clip(head: Head, landmarks, rounds: int = 8) -> list[Fit]:
     ]
 
 
-def _fit_cameras(cameras, points, target, steps: int = 3) -> np.ndarray:
-    """Gauss-Newton steps of (log scale, yaw, pitch, roll, shift) (T, 6) for points (5, 3)."""
+def _fit_cameras(cameras, points, target) -> np.ndarray:
+    """Three Gauss-Newton steps of (log scale, yaw, pitch, roll, shift) (T, 6) for points (5, 3)."""
 
     def residual(q):
         seen = points @ _views(q) + q[:, None, 4:]
         return np.concatenate([(seen - target).reshape(len(q), -1), q[:, 1:3] * ANGLE_PRIOR], 1)
 
-    for _ in range(steps):
+    for _ in range(3):
         now = residual(cameras)
         moved = [(residual(cameras + d) - now) / d.sum() for d in np.diag(_STEPS)]
         jacobian = np.stack(moved, 2)

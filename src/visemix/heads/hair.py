@@ -50,7 +50,7 @@ class Hair:
         edge = edge + np.radians(3.5) * wave
         edge[-1] = edge[0]  # first and last column meet at the back
         back = ramp(np.radians(68), np.radians(95), np.abs(self._azimuth))[:, None]
-        arc = 0.7 if look.hair_length else 1.0  # share of a column that lies on the scalp
+        arc = 0.7 if look.hair_length else 1.0  # part of a column that lies on the scalp
         along = self._along[None]
         polar = np.minimum(along / arc, 1) * edge
         hanging = np.clip((along - arc) / (1 - arc + 1e-9), 0, 1)

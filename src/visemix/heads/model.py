@@ -71,7 +71,7 @@ class Head:
         return self.mean + np.tensordot(np.asarray(coefficients, np.float32), self.pcs, 1)
 
     def trait_values(self, coefficients) -> dict[str, float]:
-        """Most likely sex, age and descent shares in 0..1 for identity coefficients (K,)."""
+        """Most likely sex, age and descent, each in 0..1, for identity coefficients (K,)."""
         values = self.trait_map[0] + np.asarray(coefficients) @ self.trait_map[1:]
         return dict(zip(self.traits, np.clip(values, 0, 1).tolist(), strict=True))
 

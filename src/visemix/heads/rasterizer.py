@@ -9,7 +9,7 @@ from numba import njit
 
 NOTHING = -1  # triangle index of a pixel that no triangle covers
 FAR = np.float32(3e38)
-_MARGIN = np.float32(-1e-6)  # weights this far outside still count: no cracks along shared edges
+_MARGIN = np.float32(-1e-6)  # weights this far outside still count: no cracks along common edges
 
 
 @njit(cache=True)

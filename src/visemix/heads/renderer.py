@@ -15,14 +15,7 @@ from numba import njit
 from visemix.heads.appearance import Light, Look
 from visemix.heads.hair import Hair, strand_texture
 from visemix.heads.model import UPPER_LIP, Head, load_head, ramp, rotation, screen
-from visemix.heads.rasterizer import (
-    FAR,
-    NOTHING,
-    fill_depth,
-    rasterize,
-    vertex_normals,
-    weights_at,
-)
+from visemix.heads.rasterizer import FAR, NOTHING, fill_depth, rasterize, vertex_normals, weights_at
 from visemix.heads.texture import EYES, TEXTURE_SCALE, Painter
 
 SAMPLES = 2  # per pixel and direction
@@ -51,7 +44,7 @@ class Placed:
     xy: np.ndarray  # (B, V + N, 2) float32
     depth: np.ndarray  # (B, V + N) float32
     normals: np.ndarray  # (B, V + N, 3) float32
-    inside: np.ndarray  # (B,) float32 share of light that gets into the mouth
+    inside: np.ndarray  # (B,) float32 proportion of light that gets into the mouth
 
 
 @njit(cache=True, fastmath=True)
@@ -59,7 +52,7 @@ def _light_vertices(xy, normals, openness, kind, light, inside, out):
     """Per vertex of one frame, out (V, 6): x, y, light on R, G and B, highlight.
 
     openness (V,) is 1 where all surroundings shine on a vertex and less in folds, kind (V,) says
-    how it reflects (SKIN, WET, HAIR, INNER), inside is the share of light between the lips.
+    how it reflects (SKIN, WET, HAIR, INNER), inside is the proportion of light between the lips.
     """
     one = np.float32(1)
     for v in range(out.shape[0]):
@@ -132,9 +125,9 @@ def _draw(lit, faces, uv, surface, texture, background, noise, curve, nearest, s
                 triangle[s] = seen[2 * y + (s >> 1), 2 * x + (s & 1)]
                 depth[s] = nearest[2 * y + (s >> 1), 2 * x + (s & 1)]
                 n_empty += triangle[s] < 0
-            share = np.float32(0.25) * np.float32(n_empty)
+            empty = np.float32(0.25) * np.float32(n_empty)
             for c in range(3):
-                colour[c] = share * background[y, x, c]
+                colour[c] = empty * background[y, x, c]
             for s in range(4):
                 f = triangle[s]
                 if f < 0:
@@ -172,7 +165,7 @@ class Renderer:
         self._hair = Hair(head)
         n_head = len(head.rest)
         self._faces = np.concatenate([head.triangles, self._hair.faces + n_head]).astype(np.int32)
-        strands = self._hair.uv + np.float32([0, self._painter.size[0]])
+        strands = self._hair.uv + np.array([0, self._painter.size[0]], np.float32)
         uv = np.concatenate([head.uv * np.float32(TEXTURE_SCALE), strands])
         self._uv = np.ascontiguousarray(uv.reshape(-1, 6), np.float32)
         self._surface = np.ones(len(self._faces), np.int32)
@@ -264,7 +257,7 @@ class Renderer:
 
 
 def _light_inside(head: Head, neutral, vertices) -> np.ndarray:
-    """Share (B,) of the light that gets into the mouth: the lips are apart, or the upper is up."""
+    """Proportion (B,) of light that gets into the mouth: the lips are apart, or the upper is up."""
     raised = (vertices[:, UPPER_LIP, 1] - neutral[UPPER_LIP, 1]).clip(0)
     return np.float32(0.1) + np.float32(0.9) * ramp(0, LIT_GAP, head.lip_gap(vertices) + raised)
 
@@ -296,15 +289,15 @@ def _sensor_noise(deviation: float, seed: int, size: int) -> np.ndarray:
     return grain
 
 
-def ambient_openness(head: Head, views: int = 48, size: int = 160) -> np.ndarray:
+def ambient_openness(head: Head) -> np.ndarray:
     """How open to its surroundings each vertex (V,) of the mean head is, 0.25..1.
 
-    The share of directions in the vertex's half-space from which depth maps see it.
+    The proportion of directions in the vertex's half-space from which depth maps see it.
     """
-    rng = np.random.default_rng(0)
+    rng, size = np.random.default_rng(0), 160
     normal = vertex_normals(head.mean[None], head.triangles)[0]
     open_light, all_light = np.zeros(len(normal)), np.full(len(normal), 1e-6)
-    for _ in range(views):
+    for _ in range(48):
         direction = rng.normal(size=3)
         if rng.random() < 0.7:  # more light comes from above
             direction[1] = abs(direction[1])

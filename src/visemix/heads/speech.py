@@ -19,15 +19,9 @@ import numpy as np
 SAMPLE_RATE = 16000  # Hz
 CHILD = Path(str(files("visemix.heads") / "espeak_child.py"))
 ACCENTS = (
-    "gmw/en",
-    "gmw/en-US",
-    "gmw/en-GB-scotland",
-    "gmw/en-GB-x-rp",
-    "gmw/en-029",
-    "gmw/en-GB-x-gbclan",
-    "gmw/en-GB-x-gbcwmd",
-    "gmw/en-US-nyc",
-)
+    "gmw/en", "gmw/en-US", "gmw/en-GB-scotland", "gmw/en-GB-x-rp", "gmw/en-029",
+    "gmw/en-GB-x-gbclan", "gmw/en-GB-x-gbcwmd", "gmw/en-US-nyc",
+)  # fmt: skip
 MALE = tuple(f"m{i}" for i in range(1, 8))
 FEMALE = tuple(f"f{i}" for i in range(1, 5))
 
@@ -92,17 +86,11 @@ def say(text: str, voice: Voice = Voice()) -> Speech:
     job = {
         "library": str(espeakng_loader.get_library_path()),
         "data": str(espeakng_loader.get_data_path()),
-        "text": text,
-        "voice": voice.name,
-        "rate": voice.rate,
-        "pitch": voice.pitch,
-        "pitch_range": voice.pitch_range,
-    }
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(CHILD)],
-        input=json.dumps(job).encode(),
-        capture_output=True,
-    )
+        "text": text, "voice": voice.name, "rate": voice.rate,
+        "pitch": voice.pitch, "pitch_range": voice.pitch_range,
+    }  # fmt: skip
+    command = [sys.executable, "-I", "-S", str(CHILD)]
+    done = subprocess.run(command, input=json.dumps(job).encode(), capture_output=True)
     if done.returncode:
         cause = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
         raise SpeechError(
@@ -150,9 +138,7 @@ def _parse(text: str, output: bytes) -> Speech:
         raise SpeechError(f"espeak-ng made no sound of {text!r}: give pronounceable words")
 
     def spans(kind, name):
-        found = [
-            (event[1] / rate, name(*event[2:])) for event in head["events"] if event[0] == kind
-        ]
+        found = [(e[1] / rate, name(*e[2:])) for e in head["events"] if e[0] == kind]
         ends = [start for start, _ in found[1:]] + [total]
         return [Span(start, end, label) for (start, label), end in zip(found, ends, strict=False)]
 

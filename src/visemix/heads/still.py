@@ -20,7 +20,7 @@ MOUTH_UNITS = sorted({unit for gains in ARTICULATORS.values() for unit in gains}
 LEAST_MOTION = 0.02  # px: what moves less under every unit is left as it is
 MARGIN = 3  # px around what can move
 LIGHT_GAP = 0.06  # decimetres between the lips at which the teeth get full light
-LEAST_LIGHT = 0.2  # share of it that a closed mouth lets in
+LEAST_LIGHT = 0.2  # proportion of it that a closed mouth lets in
 # part -> colour at full light, and the depth range (model z of the mesh at rest, decimetres) over
 # which the light falls to a quarter inside the mouth
 INNER_PARTS = {
@@ -215,6 +215,6 @@ def _darken_gaps(region, inner, light_gap):
 
 def _soften(region: np.ndarray, inner: np.ndarray) -> None:
     """Blur the region (h, w, 3) along and inside the open mouth, so that edges are not jagged."""
-    share = cv2.blur(inner, (3, 3))[..., None]
+    amount = cv2.blur(inner, (3, 3))[..., None]
     blurred = cv2.blur(region, (3, 3))
-    region[:] = (region + (blurred - region.astype(np.float32)) * share + 0.5).astype(np.uint8)
+    region[:] = (region + (blurred - region.astype(np.float32)) * amount + 0.5).astype(np.uint8)

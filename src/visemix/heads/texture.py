@@ -189,16 +189,9 @@ class Painter:
         traits = np.array([look.lip_mix, look.brow_width, look.stubble, look.gloss], np.float32)
         painted = np.empty((len(self._points), 4), np.float32)
         _paint(
-            self._points,
-            self._part,
-            self._lips,
-            self._ears,
-            scalp.astype(np.float32),
-            _noise_volume(rng),
-            colours,
-            traits,
-            painted,
-        )
+            self._points, self._part, self._lips, self._ears, scalp.astype(np.float32),
+            _noise_volume(rng), colours, traits, painted,
+        )  # fmt: skip
         return painted[self._nearest]
 
 

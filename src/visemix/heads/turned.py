@@ -20,12 +20,12 @@ from visemix.heads.rasterizer import FAR, NOTHING, fill_depth, vertex_normals, w
 PIVOT = np.array([0, -0.35, -0.6])  # model space: the head turns about this point inside it
 GRID = 56  # points a side
 N_GRID_TRIANGLES = 2 * (GRID - 1) ** 2
-GRID_MARGIN = 0.35  # by which the grid is larger than the picture, share of the picture's side
+GRID_MARGIN = 0.35  # by which the grid is larger than the picture, relative to its side
 FACE_FIRST = 0.45  # decimetres by which the grid is put back, so that the face hides it
 # Cosine between a vertex's normal and the line of sight: not seen well below, well above. Five
-# points do not tell how wide a face is, so that what is seen at a slant may be background.
+# points do not show how wide a face is, so that what is seen at a slant may be background.
 GRAZING, FRONTAL = 0.25, 0.5
-NARROWER = 0.1  # share of their distance from the middle by which pixels of cheeks are taken inside
+NARROWER = 0.1  # part of their distance from the middle by which pixels of cheeks are taken inside
 EDGE = np.ones((3, 3), np.uint8)  # px around the outline of the face that are softened
 
 
@@ -48,7 +48,7 @@ class View:
 
     xy: np.ndarray  # (N, 2) float32 px where they are drawn
     depth: np.ndarray  # (N,) float32 decimetres, smaller is nearer
-    source: np.ndarray  # (N, 5) float32: px in the picture, px of the mirror image, share of own
+    source: np.ndarray  # (N, 5) float32: px in the picture, px of the mirror image, weight of own
     five_points: np.ndarray  # (5, 2) float64 px of the turned face
 
 
@@ -133,7 +133,7 @@ def view(surfaces: Surfaces, fit: Fit, yaw: float, pitch: float) -> View:
     source[: len(face), :2] = pixels[surfaces.donor]
     source[: len(face), 2:4] = pixels[surfaces.donor[surfaces.mirror]]
     source[:, 4] = 1
-    source[: len(face), 4] = _own_share(surfaces, before)
+    source[: len(face), 4] = _own_weight(surfaces, before)
     five = (fit.neutral[FIVE_POINTS] - PIVOT) @ after.T + pivot
     return View(
         xy=_pixels(fit, points).astype(np.float32),
@@ -148,8 +148,8 @@ def _pixels(fit: Fit, camera) -> np.ndarray:
     return camera[..., :2] * (fit.scale, -fit.scale) + fit.shift
 
 
-def _own_share(surfaces: Surfaces, rotation_matrix) -> np.ndarray:
-    """Share (n,) that each vertex's own pixel has in its colour, the mirror image having the rest.
+def _own_weight(surfaces: Surfaces, rotation_matrix) -> np.ndarray:
+    """Weight (n,) of each vertex's own pixel in its colour, the mirror image having the rest.
 
     1 where the vertex is seen well; where neither is, both have a half.
     """

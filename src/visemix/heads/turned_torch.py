@@ -33,8 +33,8 @@ def draw_torch(
         mirrored = _sample(images[t : t + 1], at[None, ..., 2:4])[0]
         colour = torch.where(own < 1, colour * own + mirrored * (1 - own), colour)
         out[t] = torch.where(seen[t][..., None] >= 0, colour + 0.5, 0.0).to(torch.uint8)
-    frames, seen = out.cpu().numpy(), seen.cpu().numpy()
-    for frame, triangle in zip(frames, seen, strict=True):
+    frames = out.cpu().numpy()
+    for frame, triangle in zip(frames, seen.cpu().numpy(), strict=True):
         soften_outline(frame, triangle, len(surfaces.triangles))
     return frames
 

@@ -1,33 +1,35 @@
 """One clip of the pose-augmented test set: fit the head, turn it, draw it, crop again.
 
 LipGen, section III-C, after Cheng et al., "Towards Pose-invariant Lip-Reading" (ICASSP 2020). The
-papers leave the fit unsaid; here the morphable head is fitted to RetinaFace's five points, one
+papers do not state the fit; here the morphable head is fitted to RetinaFace's five points, one
 identity for the clip and a pose for each frame, after smoothing the points over time.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from visemix.config.crops import Crops
+from visemix.faces.alignment import CROP_SIZE
 from visemix.faces.crops import CropError, MouthCrops, crop_at, crop_clip
 from visemix.faces.detection import Detector
 from visemix.heads.fit import fit_clip
 from visemix.heads.model import load_head
 from visemix.heads.turned import draw, prepare_clip, view
-from visemix.media import Video
+from visemix.media import Frames
 
 # A detection further than this from where the head is known to be is of something else, or of too
-# little use: share of the distance from the eyes to the mouth.
+# little use: proportion of the distance from the eyes to the mouth.
 _STRAYED = 0.5
 
 
 def crop_turned(
-    frames: Video | np.ndarray,
+    frames: Frames,
     detector: Detector,
     yaw: float,
     pitch: float,
     device: str = "cpu",
-    **parameters,
+    **parameters: Any,
 ) -> MouthCrops:
     """Mouth crops of a clip (T, H, W, 3) whose head is turned further by yaw and pitch (degrees).
 
@@ -41,21 +43,18 @@ def crop_turned(
         mouth = crop_clip(frames, detector, **parameters)
         return MouthCrops(mouth.crops, mouth.landmarks, mouth.quality | facts)
     before = crop_clip(frames, detector, **parameters | {"alignment": "retinaface"})
+    assert before.landmarks is not None
     turned, points = turn_clip(frames, before.landmarks, yaw, pitch, device)
-    mouth = _crop_where_found(turned, points, detector, parameters)
-    if mouth is None:
-        given = {k: parameters[k] for k in ("eye_to_mouth", "size") if k in parameters}
-        mouth = crop_at(turned, points, **given)
-        facts = before.quality | facts | {"projected": 1}
+    if found := _crop_where_found(turned, points, detector, parameters):
+        return MouthCrops(found.crops, found.landmarks, facts | found.quality)
+    size = parameters.pop("size", CROP_SIZE)
+    mouth = crop_at(turned, points, Crops(**parameters).eye_to_mouth, size=size)
+    facts = before.quality | facts | {"projected": 1}
     return MouthCrops(mouth.crops, mouth.landmarks, facts | mouth.quality)
 
 
 def turn_clip(
-    frames: Sequence[np.ndarray],
-    landmarks: np.ndarray,
-    yaw: float,
-    pitch: float,
-    device: str = "cpu",
+    frames: Frames, landmarks: np.ndarray, yaw: float, pitch: float, device: str = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames (T, H, W, 3) uint8 RGB with the head turned, and its five points (T, 5, 2) px.
 

@@ -37,8 +37,9 @@ def write_sheet(
     ValueError where no clip can be shown.
     """
     usable = manifest[(manifest["split"] == "test") & (manifest["status"] == "ok")]
-    parameters, detector = split_parameters(parameters or {})
-    detector, rows = load_detector(**detector), []
+    parameters, chosen = split_parameters(parameters or {})
+    detector = load_detector(**chosen)
+    rows: list[np.ndarray] = []
     for clip in usable.drop_duplicates("label").sort_values("clip_id").itertuples():
         if len(rows) == clips * len(AXES):
             break
@@ -63,6 +64,7 @@ def _middle(frames: np.ndarray) -> np.ndarray:
 def _rows(clip_id: str, frames, detector, angles, parameters: dict) -> list[np.ndarray]:
     """Pictures (LABEL + HEIGHT, W, 3) uint8 RGB, one an axis."""
     still = crop_clip(frames, detector, **parameters | {"alignment": "retinaface"})
+    assert still.landmarks is not None
     rows = []
     for name, (yaw, pitch) in AXES.items():
         tiles = [_tile(frames, still.crops)]

@@ -35,7 +35,7 @@ def visible_gpus() -> list[str]:
 
 
 def driver_version() -> str | None:
-    """The version of the GPU driver, such as '570.86.15'; None where nvidia-smi tells none."""
+    """The version of the GPU driver, such as '570.86.15'; None where nvidia-smi names none."""
     return next(iter(_ask_nvidia_smi("driver_version")), None)
 
 
@@ -51,10 +51,10 @@ def _ask_nvidia_smi(what: str) -> list[str]:
     return listing.stdout.split()
 
 
-def lease_gpus(count: int, folder: Path | None = None, poll: float = 1.0) -> list[str]:
+def lease_gpus(count: int, folder: Path | None = None) -> list[str]:
     """Reserve `count` GPUs for this process and set CUDA_VISIBLE_DEVICES to them.
 
-    Waits, polling every `poll` seconds, while fewer than `count` are free: all or none are taken,
+    Waits, asking every second, while fewer than `count` are free: all or none are taken,
     so that two jobs of two GPUs cannot starve each other. Returns the ids; [] on a machine
     without a GPU (the caller then runs on the CPU) or when `count` is 0 (which hides all GPUs).
     Under Slurm the devices that Slurm gave are returned unchanged. `folder` holds the lock files
@@ -72,12 +72,12 @@ def lease_gpus(count: int, folder: Path | None = None, poll: float = 1.0) -> lis
         raise ValueError(f"{count} GPUs asked for, {len(pool)} visible; lower the gpu resource")
     folder = folder or Path(tempfile.gettempdir()) / f"visemix-gpus-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
-    told = False
+    announced = False
     while not (chosen := _try_lock(pool, count, folder)):
-        if not told:
+        if not announced:
             print(f"waiting for {count} of GPUs {', '.join(pool)}", file=sys.stderr)
-            told = True
-        time.sleep(poll)
+            announced = True
+        time.sleep(1)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
     return chosen
 
@@ -109,7 +109,7 @@ def device_name() -> str:
 
 
 def processes_on(device: str, processes: int) -> int:
-    """How many of `processes` may share the device: PROCESS_BYTES of a GPU's memory for each.
+    """How many of `processes` may work on the device: PROCESS_BYTES of a GPU's memory for each.
 
     At least one; all of them on the CPU, and then torch is not imported.
     """

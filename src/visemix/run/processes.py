@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
+from typing import Any
 
 _IN_FLIGHT = 4  # tasks handed out per worker: enough to keep all busy, few enough for memory
 
@@ -15,7 +16,7 @@ def ordered_map(
     function: Callable,
     tasks: Iterable,
     workers: int = 1,
-    prepare: Callable[[], None] | None = None,
+    prepare: Callable[[], object] | None = None,
     on_crash: Callable | None = None,
 ) -> Iterator:
     """Yield function(task) in the order of `tasks`, computed by `workers` processes.
@@ -35,7 +36,8 @@ def ordered_map(
             prepare()
         yield from map(function, tasks)
         return
-    tasks, pending = iter(tasks), deque()
+    tasks = iter(tasks)
+    pending: deque[tuple[Any, Future]] = deque()
     pool = _pool(workers, prepare)
     try:
         while True:
@@ -73,7 +75,8 @@ def _start_worker(prepare) -> None:
 
 def _die_with_parent() -> None:
     """Without this a worker waits for work for ever after its parent was killed."""
-    parent_process().join()
+    if parent := parent_process():
+        parent.join()
     os._exit(1)
 
 
@@ -81,7 +84,7 @@ def _submit(pool, function, task) -> Future:
     try:
         return pool.submit(function, task)
     except BrokenProcessPool as error:  # the pool died meanwhile; met when the result is asked for
-        future = Future()
+        future: Future = Future()
         future.set_exception(error)
         return future
 

@@ -108,9 +108,11 @@ def _named(node: ast.AST, own: str) -> Iterator[list[str]]:
 def _parts(node: ast.AST, own: str) -> list[str]:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         left = _parts(node.left, own)
-        return left and [*left, node.right.value if isinstance(node.right, ast.Constant) else "*"]
+        return left and [
+            *left, str(node.right.value) if isinstance(node.right, ast.Constant) else "*"
+        ]  # fmt: skip
     if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "files":
-        named = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        named = [str(a.value) for a in node.args if isinstance(a, ast.Constant)]
         return (named or [own])[0].split(".")
     return []
 

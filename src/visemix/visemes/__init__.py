@@ -2,7 +2,7 @@
 
 LipGen (Sec. II-B) trains an auxiliary multi-label branch on 18 viseme classes. Its map is printed
 only as a picture (Fig. 3), and the source it cites (TCD-TIMIT) prints a map of 11 classes, so the
-18-class map cannot be recovered. What the text fixes is that bet/bat and choke/joke share one
+18-class map cannot be recovered. What the text fixes is that bet/bat and choke/joke have one
 viseme sequence: EH with AE, and CH with JH. `maps/` holds published maps and two 18-class maps
 built to meet those constraints; `maps/sources.csv` says where each comes from.
 """
@@ -48,7 +48,7 @@ def phonemes_of(word: str, extra: dict[str, str] | None = None) -> list[str]:
 
     CMUdict lists several pronunciations of some words and LipGen does not say which it takes;
     taking the first is our reading. `extra` maps upper-case words to pronunciations in CMUdict's
-    form ("V IH Z M IH K S") and goes before the dictionary. Raises PronunciationError for a word
+    format ("V IH Z M IH K S") and goes before the dictionary. Raises PronunciationError for a word
     that neither has.
     """
     import pronouncing

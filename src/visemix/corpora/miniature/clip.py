@@ -13,7 +13,7 @@ from visemix.heads.renderer import Renderer
 from visemix.media import FPS
 
 IMAGE_SIZE = 256
-BLINK_SHARE = 0.45  # of clips
+BLINKING = 0.45  # proportion of clips
 # standard deviations in radians of a clip's mean yaw, pitch and roll, and of the slow motion
 POSE_SPREAD, MOTION_SPREAD = (0.16, 0.07, 0.04), (0.035, 0.022, 0.015)
 
@@ -37,11 +37,11 @@ class Motion:
     scale: float  # px per decimetre
 
 
-def smooth_walk(rng: np.random.Generator, n: int, deviation: float, width: int = 9) -> np.ndarray:
+def smooth_walk(rng: np.random.Generator, n: int, deviation: float) -> np.ndarray:
     """Smooth random curve (n,) of roughly the given deviation."""
-    kernel = np.hanning(2 * width + 1)
+    kernel = np.hanning(19)
     kernel /= np.sqrt((kernel**2).sum())
-    return np.convolve(rng.normal(0, deviation, n + 2 * width), kernel, "valid")[:n]
+    return np.convolve(rng.normal(0, deviation, n + 18), kernel, "valid")[:n]
 
 
 def random_motion(rng: np.random.Generator, n: int, size: int) -> Motion:
@@ -76,7 +76,7 @@ def add_upper_face(weights, unit_names, eyelid: float, rng: np.random.Generator)
     """Blinks and brows, in place; they touch no unit of the mouth."""
     n = len(weights)
     lids = np.full(n, eyelid)
-    if rng.random() < BLINK_SHARE:
+    if rng.random() < BLINKING:
         middle = rng.integers(3, n - 3)
         lids = np.maximum(lids, np.exp(-(((np.arange(n) - middle) / 1.6) ** 2)))
     for side in ("Left", "Right"):
@@ -104,18 +104,7 @@ def make_clip(
     add_upper_face(weights, head.unit_names, speaker.eyelid, rng)
     motion = random_motion(rng, CLIP_FRAMES, size)
     motion.pose[:, :2] += turn
-    frames, xy = renderer.render(
-        renderer.person(speaker.identity, speaker.look),
-        weights,
-        motion.pose,
-        random_light(rng),
-        random_background(rng, size),
-        motion.gaze,
-        motion.scale,
-        motion.centre,
-        noise=rng.uniform(0.002, 0.010),
-        noise_seed=int(rng.integers(2**31)),
-    )
+    frames, xy = _draw(renderer, speaker, weights, motion, rng, size, noise=(0.002, 0.010))
     truth = dict(
         _scene_truth(speaker, motion, xy),
         weights=weights.astype(np.float16),
@@ -139,19 +128,19 @@ def make_portrait(
     motion = random_motion(rng, 1, size)
     motion.pose[:] = rng.normal(0, (0.05, 0.03, 0.02))  # near-frontal
     motion.gaze[:] = -0.5 * motion.pose[:, :2]
-    frames, xy = renderer.render(
-        renderer.person(speaker.identity, speaker.look),
-        weights,
-        motion.pose,
-        random_light(rng),
-        random_background(rng, size),
-        motion.gaze,
-        motion.scale,
-        motion.centre,
-        noise=0.002,
-        noise_seed=int(rng.integers(2**31)),
-    )
+    frames, xy = _draw(renderer, speaker, weights, motion, rng, size, noise=None)
     return frames[0], _scene_truth(speaker, motion, xy)
+
+
+def _draw(renderer, speaker, weights, motion, rng, size, noise: tuple[float, float] | None):
+    """What Renderer.render gives, in a random scene; noise: its range, None for the least."""
+    person = renderer.person(speaker.identity, speaker.look)
+    light, background = random_light(rng), random_background(rng, size)
+    grain = rng.uniform(*noise) if noise else 0.002
+    return renderer.render(
+        person, weights, motion.pose, light, background, motion.gaze, motion.scale, motion.centre,
+        noise=grain, noise_seed=int(rng.integers(2**31)),
+    )  # fmt: skip
 
 
 def _scene_truth(speaker: Speaker, motion: Motion, xy) -> dict[str, np.ndarray]:

@@ -53,7 +53,6 @@ class ClipJob:
     word: str  # upper case
     number: int  # from 1
     speakers_per_split: int | None
-    size: int
 
     @property
     def clip_id(self) -> str:
@@ -62,7 +61,7 @@ class ClipJob:
 
     @property
     def key(self) -> list[int]:
-        """What tells this clip's random numbers from those of others."""
+        """What this clip's random numbers are keyed by, besides the seed."""
         return [SPLITS.index(self.split), self.number, zlib.crc32(self.word.encode())]
 
     @property
@@ -78,28 +77,22 @@ class ClipJob:
 
     @property
     def media(self) -> Path:
-        folder = self.root / "lipread_mp4" / self.word / self.split
-        return folder / f"{self.word}_{self.number:05d}.mp4"
+        return self.root / "lipread_mp4" / self.word / f"{self.clip_id}.mp4"
 
     @property
     def truth(self) -> Path:
-        folder = self.root / "truth" / self.word / self.split
-        return folder / f"{self.word}_{self.number:05d}.npz"
+        return self.root / "truth" / self.word / f"{self.clip_id}.npz"
 
     @property
     def files(self) -> tuple[Path, ...]:
         return self.media, self.media.with_suffix(".txt"), self.truth
-
-    def is_done(self) -> bool:
-        """All files are there; each is only ever there whole."""
-        return all(path.is_file() for path in self.files)
 
     def make(self) -> None:
         """Write the clip's files, the video last."""
         renderer = _renderer()
         speaker = random_speaker(np.random.default_rng(self.speaker[1]), renderer.head)
         rng = np.random.default_rng([self.seed, _CLIP, *self.key])
-        clip = make_clip(renderer, speaker, self.word.lower(), rng, self.size)
+        clip = make_clip(renderer, speaker, self.word.lower(), rng)
         start, end = clip.truth["word_span"]
         _write_truth(self.truth, clip.truth)
         with atomic_path(self.media.with_suffix(".txt")) as temporary:
@@ -114,7 +107,6 @@ class PortraitJob:
     root: Path
     seed: int
     number: int  # from 0
-    size: int
 
     @property
     def clip_id(self) -> str:
@@ -133,17 +125,13 @@ class PortraitJob:
     def files(self) -> tuple[Path, ...]:
         return self.picture, self.truth
 
-    def is_done(self) -> bool:
-        """All files are there; each is only ever there whole."""
-        return all(path.is_file() for path in self.files)
-
     def make(self) -> None:
         """Write the portrait's files, the picture last."""
         renderer = _renderer()
         person = np.random.default_rng([self.seed, _PORTRAIT_PERSON, self.number])
         speaker = random_speaker(person, renderer.head)
         rng = np.random.default_rng([self.seed, _PORTRAIT, self.number])
-        picture, truth = make_portrait(renderer, speaker, rng, self.size)
+        picture, truth = make_portrait(renderer, speaker, rng)
         _write_truth(self.truth, truth)
         with atomic_path(self.picture) as temporary:
             cv2.imwrite(str(temporary), picture[..., ::-1])
@@ -168,9 +156,8 @@ def make_corpus(
     seed: int = 0,
     workers: int = 1,
     speakers_per_split: int | None = None,
-    size: int = IMAGE_SIZE,
 ) -> None:
-    """Make the corpus under `root`; what is there already, whole, is not made again.
+    """Make the corpus under `root`; what is there already, whole, is kept.
 
     Clips that were made with another seed or by other code, and clips that are not asked for, are
     removed: afterwards the folder holds exactly this corpus.
@@ -184,27 +171,23 @@ def make_corpus(
     others are made first).
     """
     root = Path(root)
-    clips, stills = _plan(root, words, clips_per_word, portraits, seed, speakers_per_split, size)
-    made_from = dict(seed=seed, size=size, speakers_per_split=speakers_per_split)
+    clips, stills = _plan(root, words, clips_per_word, portraits, seed, speakers_per_split)
+    made_from = dict(seed=seed, size=IMAGE_SIZE, speakers_per_split=speakers_per_split)
     (root / FINISHED).unlink(missing_ok=True)
     _claim_root(root, dict(made_from, code=code_digest(__name__)))
-    _remove_others(root, clips + stills)
-    _run([job for job in clips + stills if not job.is_done()], workers)
-    _write_table(
-        root / "speakers.csv",
-        "clip_id,speaker",
-        [(job.clip_id, job.speaker[0]) for job in clips],
-    )
-    _write_table(
-        root / "portraits" / "portraits.csv",
-        "portrait_id,file,speaker",
-        [(job.clip_id, job.picture.name, job.clip_id) for job in stills],
-    )
+    jobs = [*clips, *stills]
+    _remove_others(root, jobs)
+    # each file is only ever there whole
+    _run([job for job in jobs if not all(path.is_file() for path in job.files)], workers)
+    speakers = [(job.clip_id, job.speaker[0]) for job in clips]
+    _write_table(root / "speakers.csv", "clip_id,speaker", speakers)
+    pictures = [(job.clip_id, job.picture.name, job.clip_id) for job in stills]
+    _write_table(root / "portraits" / "portraits.csv", "portrait_id,file,speaker", pictures)
     counts = dict(clips_per_word=dict(clips_per_word), portraits=portraits)
     write_json(root / FINISHED, dict(made_from, words=sorted(w.upper() for w in words), **counts))
 
 
-def _plan(root, words, clips_per_word, portraits, seed, speakers_per_split, size):
+def _plan(root, words, clips_per_word, portraits, seed, speakers_per_split):
     """All clip and portrait jobs, sorted."""
     unknown = set(clips_per_word) - set(SPLITS)
     if unknown:
@@ -213,12 +196,12 @@ def _plan(root, words, clips_per_word, portraits, seed, speakers_per_split, size
     if len(names) != len(words):
         raise CorpusError("the word list is empty or names a word twice; give each word once")
     clips = [
-        ClipJob(root, seed, split, word, number, speakers_per_split, size)
+        ClipJob(root, seed, split, word, number, speakers_per_split)
         for split in SPLITS
         for word in names
         for number in range(1, clips_per_word.get(split, 0) + 1)
     ]
-    return clips, [PortraitJob(root, seed, number, size) for number in range(portraits)]
+    return clips, [PortraitJob(root, seed, number) for number in range(portraits)]
 
 
 def _claim_root(root: Path, made_from: dict) -> None:
@@ -294,9 +277,9 @@ def _renderer() -> Renderer:
 
 def _write_truth(path: Path, truth: dict[str, np.ndarray]) -> None:
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **truth)
+        np.savez_compressed(temporary, **truth)  # type: ignore[arg-type]  # numpy's own stub
 
 
-def _write_table(path: Path, header: str, rows: list[tuple[str, ...]]) -> None:
+def _write_table(path: Path, header: str, rows: Sequence[tuple[str, ...]]) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")

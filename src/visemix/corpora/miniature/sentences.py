@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from visemix.heads.speech import SAMPLE_RATE, Span, SpeechError, Voice, say
-from visemix.media import FPS
+from visemix.media import FPS, cut_sound
 
 CLIP_FRAMES = 29
 CLIP_SECONDS = CLIP_FRAMES / FPS
 CLIP_SAMPLES = CLIP_FRAMES * SAMPLE_RATE // FPS
 # Carriers are drawn independently of the word: their mouths are seen within the 29 frames, and
-# must not tell which word it is. None of them holds a word of LRW.
+# must not show which word it is. None of them holds a word of LRW.
 BEFORE = (
     "they said", "we talk", "the new", "i know", "he was", "and the", "too much", "you know that",
     "it is", "for some", "she put", "you are", "we need", "all of", "they use", "not only",
@@ -78,12 +78,3 @@ def word_span(words: list[Span], before: str, word: str, after: str) -> tuple[fl
             f"'{before} {word} {after}' but as: {' | '.join(spoken)}; use another word"
         )
     return words[places[0]].start, words[places[0]].end
-
-
-def cut_sound(sound: np.ndarray, first: int, length: int) -> np.ndarray:
-    """Samples first .. first + length of sound (N,), silent where it has none."""
-    out = np.zeros(length, sound.dtype)
-    low, high = max(0, first), min(len(sound), first + length)
-    if low < high:
-        out[low - first : high - first] = sound[low:high]
-    return out
