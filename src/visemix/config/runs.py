@@ -55,3 +55,15 @@ def check_heads(run: dict) -> None:
         if value is not None and value not in known:
             hint = "; true meant shared" if (name, value) == ("viseme_branch", True) else ""
             raise ValueError(f"{name} is {value!r}; choose one of {', '.join(known)}{hint}")
+
+
+def check_tafm(
+    viseme_branch: str, tafm_on: str, lambda_: float | None, gamma: float | None
+) -> None:
+    """Refuse a temporal attention fusion module without what it acts on. Raises ValueError."""
+    if tafm_on in ("visemes", "both") and viseme_branch == "none":
+        raise ValueError(
+            f"tafm_on: {tafm_on} needs a viseme_branch, own or shared; or take tafm_on: words"
+        )
+    if tafm_on != "none" and (lambda_ is None or gamma is None):
+        raise ValueError("tafm_on needs lambda and gamma; add them in params.yaml")

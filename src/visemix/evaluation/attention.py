@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from visemix.clips import augmentation
 from visemix.models.temporal_attention_fusion import attention
-from visemix.training.run_folder import load_recogniser
+from visemix.training.words import load_recogniser
 
 
 @torch.inference_mode()
@@ -23,13 +23,15 @@ def viseme_attention(
     FileNotFoundError for an untrained run, ValueError for one without TAFM on a viseme branch.
     """
     torch.set_num_threads(threads)
-    model, _, settings = load_recogniser(run_folder)
+    model, _, subtract_mean_frame = load_recogniser(run_folder)
     if model.config.tafm_on not in ("visemes", "both"):
         raise ValueError(
             f"{run_folder} has tafm_on {model.config.tafm_on!r}: its viseme classes attend to no "
             "frames; take a run with tafm_on visemes or both"
         )
-    inputs = augmentation.centre_crop(torch.from_numpy(clips), settings, model.config.input_size)
+    inputs = augmentation.centre_crop(
+        torch.from_numpy(clips), subtract_mean_frame, model.config.input_size
+    )
     frames = model.front_end(inputs)
     features = model.viseme_features(frames, model.back_end(frames))  # (B, T, D)
     rows = model.viseme_head.weight  # (classes, D)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from visemix.clips import augmentation
-from visemix.training.run_folder import load_recogniser
+from visemix.training.words import load_recogniser
 
 
 @torch.inference_mode()
@@ -26,14 +26,14 @@ def front_end_features(
     On a GPU that has TF32 it is left unused: its products keep 10 bits of 23.
     """
     torch.set_num_threads(threads)
-    model, _, settings = load_recogniser(run_folder, device)
+    model, _, subtract_mean_frame = load_recogniser(run_folder, device)
     features: list = [None] * len(clips)
     lengths = np.array([len(clip) for clip in clips])
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         for batch in np.split(rows, range(batch_size, len(rows), batch_size)):
             crops = torch.from_numpy(np.stack([clips[row] for row in batch])).to(device)
-            inputs = augmentation.centre_crop(crops, settings, model.config.input_size)
+            inputs = augmentation.centre_crop(crops, subtract_mean_frame, model.config.input_size)
             with whole_float32():
                 found = model.front_end(inputs).transpose(1, 2).cpu().numpy()  # (B, T, d)
             for row, one in zip(batch, found, strict=True):

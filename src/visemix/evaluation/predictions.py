@@ -21,7 +21,7 @@ from visemix.evaluation.statistics import wilson_interval
 from visemix.run.atomic import atomic_path, sha256_file, write_json
 from visemix.run.gpus import device_model
 from visemix.run.provenance import environment
-from visemix.training.run_folder import load_recogniser
+from visemix.training.words import load_recogniser
 
 TOP = 5
 
@@ -58,7 +58,7 @@ def predict(
             damaged crop set.
     """
     torch.set_num_threads(threads)
-    model, trained_words, settings = load_recogniser(run_folder, device)
+    model, trained_words, subtract_mean_frame = load_recogniser(run_folder, device)
     if list(words) != trained_words:
         raise ValueError(
             f"{run_folder} was trained on {len(trained_words)} words that are not the "
@@ -75,7 +75,7 @@ def predict(
             if shuffle_frames:
                 clips = _shuffled(clips, facts["clip_id"], seed)
             clips = torch.from_numpy(clips).to(device)
-            inputs = augmentation.centre_crop(clips, settings, model.config.input_size)
+            inputs = augmentation.centre_crop(clips, subtract_mean_frame, model.config.input_size)
             with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.is_cuda):
                 logits = model(inputs)["word_logits"]
             tables.append(_predicted_rows(facts, torch.softmax(logits, 1).cpu(), words))

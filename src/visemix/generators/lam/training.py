@@ -1,6 +1,6 @@
 """Train a LAM: generator, discriminator of frames, discriminator of sequences, step by step.
 
-As in visemix.training.loop, everything random is a function of (seed, step), so that a training
+As in visemix.training.words, everything random is a function of (seed, step), so that a training
 that was killed and started again ends in the same bytes (same thread count, same kind of device).
 The weights kept are the last: held-out clips are measured, and select nothing.
 """
@@ -31,8 +31,8 @@ from visemix.generators.speech_windows import spectra_of
 from visemix.run.atomic import sha256_bytes, sha256_file, write_json
 from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
-from visemix.training.run_folder import WEIGHTS as READER
-from visemix.training.run_folder import write_history
+from visemix.training.outputs import write_history
+from visemix.training.words import WEIGHTS as READER
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
 TERMS = ("speech", "total", "reconstruction", "image", "sequence", "visual", "logits",
