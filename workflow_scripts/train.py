@@ -25,16 +25,9 @@ if __name__ == "__main__":
     mixture = read_mixture(snakemake.input.mixture)
     training = equalised(Training(**snakemake.params.training), mixture)
     launch(
-        train,
-        training.processes,
-        run_folder=folder,
-        mixture=mixture,
+        train, training.processes, run_folder=folder, mixture=mixture, words=visemes.word.to_list(),
         validation_folder=Path(snakemake.input.validation).parent,
-        words=visemes.word.to_list(),
         viseme_targets=None if config.viseme_branch == "none" else targets,
-        config=config,
-        training=training,
-        seed=int(snakemake.wildcards.seed),
-        device=device_name(),
+        config=config, training=training, seed=int(snakemake.wildcards.seed), device=device_name(),
         checkpoint_folder=Path("checkpoints") / folder.relative_to("runs"),
-    )
+    )  # fmt: skip
