@@ -103,8 +103,8 @@ def tensors_of(drawn: Draw, side: int, input_size: int = CROP) -> dict[str, torc
     columns = np.where(drawn.flip[:, None, None], columns[:, ::-1], columns)
     plain = ("brightness", "contrast", "mask_start", "mask_stop", "partner")
     values = {name: torch.from_numpy(np.asarray(getattr(drawn, name))) for name in plain}
-    rows = torch.from_numpy(rows) / 255  # crops are bytes
-    return {"rows": rows, "columns": torch.from_numpy(columns)} | values
+    bytes_to_unit = torch.from_numpy(rows) / 255
+    return {"rows": bytes_to_unit, "columns": torch.from_numpy(columns), **values}
 
 
 def augment(
@@ -155,8 +155,8 @@ def centre_crop(
         float32 (B, T, input_size, input_size).
     """
     batch, _, _, side = clips.shape
-    weights = _placed(_area_weights(input_size), np.full(batch, (side - CROP) // 2), side)
-    weights = torch.from_numpy(weights)
+    placed = _placed(_area_weights(input_size), np.full(batch, (side - CROP) // 2), side)
+    weights = torch.from_numpy(placed)
     frames, level = _centred(_resample(clips, weights / 255, weights), subtract_mean_frame)
     return (frames - level) / STD
 
@@ -166,8 +166,8 @@ def centre_crop_unit(
 ) -> torch.Tensor:
     """As `centre_crop`, for clips float (B, T, H, W) in [0, 1] that gradients flow back to."""
     side = clips.shape[-1]
-    weights = _placed(_area_weights(input_size), np.full(1, (side - CROP) // 2), side)[0]
-    weights = torch.from_numpy(weights).to(clips.device)
+    placed = _placed(_area_weights(input_size), np.full(1, (side - CROP) // 2), side)[0]
+    weights = torch.from_numpy(placed).to(clips.device)
     frames, level = _centred(weights @ clips @ weights.T, subtract_mean_frame)
     return (frames - level) / STD
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_serializer, model_validator
 
-from visemix.config.runs import TAFM_ON, VISEME_BRANCHES, check_tafm
+from visemix.config.runs import TafmOn, VisemeBranch, check_tafm
 from visemix.config.section import NaturalInt, NotNegative, PositiveInt, Section
 
 
@@ -63,8 +63,8 @@ class Recogniser(Model):
     n_words: Annotated[int, Field(ge=2)]
     n_visemes: PositiveInt = 18
     pooling: Literal["average", "conv3d"] = "average"
-    viseme_branch: Literal[VISEME_BRANCHES] = "none"
-    tafm_on: Literal[TAFM_ON] = "none"
+    viseme_branch: VisemeBranch = "none"
+    tafm_on: TafmOn = "none"
     lambda_: float | None = Field(default=None, alias="lambda")
     gamma: NotNegative | None = None
 

@@ -75,11 +75,11 @@ def train(
     clock = outputs.Clock()
     words, run_folder, device = list(words), Path(run_folder), torch.device(device)
     checkpoint_folder = Path(checkpoint_folder or run_folder.with_name(run_folder.name + ".resume"))
-    viseme_targets = _check_arguments(words, viseme_targets, config, training)
+    targets = _check_arguments(words, viseme_targets, config, training)
     mixtures.check_sources(mixture)
-    facts = {
+    facts: dict = {
         "seed": seed, "model": config.to_json(), "training": training.model_dump(),
-        "digests": _digests_of(mixture, validation_folder, words, viseme_targets),
+        "digests": _digests_of(mixture, validation_folder, words, targets),
     }  # fmt: skip
     identity = outputs.identity_of(
         device, **facts | {"training": outputs.decisive(facts["training"])}
@@ -88,13 +88,13 @@ def train(
     clips, validation = _open_data(mixture, validation_folder, words)
     entries = Entries(mixture, training, seed, (clips.frames, clips.side), data_parallel.rank())
     beside = partial(entries.tensors, config.input_size)
-    viseme_targets = torch.from_numpy(viseme_targets).to(device)
+    visemes = torch.from_numpy(targets).to(device)
     model, optimiser = _network(config, training, seed, device)
 
     def step(number: int, batch: batches.Batch, notes: dict) -> dict[str, torch.Tensor]:
         set_rate(optimiser, _rate(number, training))
         drawn = replace(entries.draw(number)[1], tensors=batch.beside)
-        word, viseme = training_losses(model, batch, drawn, viseme_targets, training, seed)
+        word, viseme = training_losses(model, batch, drawn, visemes, training, seed)
         loss = word + training.viseme_weight * viseme
         optimiser.zero_grad()
         loss.backward()
@@ -228,8 +228,9 @@ def write_recogniser(
 ) -> None:
     """Write weights with what `load_recogniser` must know beside them."""
     facts = {"model": config.to_json(), "words": list(words)}
-    facts["subtract_mean_frame"] = subtract_mean_frame
-    outputs.write_weights(run_folder / WEIGHTS, weights, facts)
+    outputs.write_weights(
+        run_folder / WEIGHTS, weights, facts | {"subtract_mean_frame": subtract_mean_frame}
+    )
 
 
 def load_recogniser(
