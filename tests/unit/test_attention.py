@@ -11,7 +11,7 @@ from visemix.config.model import Recogniser
 from visemix.evaluation.attention import viseme_attention
 from visemix.models.word_recogniser import WordRecogniser
 from visemix.report.figures import attention_figure
-from visemix.training.words import write_recogniser
+from visemix.training.recogniser import write_recogniser
 
 MODEL = Recogniser(
     n_words=2, n_visemes=3, input_size=32, width=4, gamma=3.0, lambda_=0.4,

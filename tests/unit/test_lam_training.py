@@ -38,7 +38,7 @@ from visemix.generators.measures import MAX_LAG, measure, movement_correlation
 from visemix.generators.speech_windows import spectra_of
 from visemix.models.word_recogniser import WordRecogniser
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
-from visemix.training.words import write_recogniser
+from visemix.training.recogniser import write_recogniser
 
 SETTINGS = dict(
     channels=(12, 8), image_code=4, speech_code=12, rotation_code=2, speech_channels=12,

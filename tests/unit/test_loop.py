@@ -23,7 +23,8 @@ from visemix.config.training import Training
 from visemix.training import words as words_training
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
 from visemix.training.entries import Entries
-from visemix.training.words import load_recogniser, train
+from visemix.training.recogniser import load_recogniser
+from visemix.training.words import train
 
 MODEL = Recogniser(
     n_words=len(WORDS),

@@ -11,7 +11,7 @@ from visemix.evaluation.predictions import metrics_of, predict, write_evaluation
 from visemix.evaluation.statistics import speakers_of
 from visemix.models.word_recogniser import WordRecogniser
 from visemix.tables.results import summarise
-from visemix.training.words import write_recogniser
+from visemix.training.recogniser import write_recogniser
 
 MODEL = Recogniser(
     n_words=len(WORDS),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from visemix.clips import augmentation
 from visemix.models.temporal_attention_fusion import attention
-from visemix.training.words import load_recogniser
+from visemix.training.recogniser import load_recogniser
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from visemix.clips import augmentation
-from visemix.training.words import load_recogniser
+from visemix.training.recogniser import load_recogniser
 
 
 @torch.inference_mode()

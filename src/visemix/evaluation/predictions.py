@@ -21,7 +21,7 @@ from visemix.evaluation.statistics import wilson_interval
 from visemix.run.atomic import atomic_path, sha256_file, write_json
 from visemix.run.gpus import device_model
 from visemix.run.provenance import environment
-from visemix.training.words import load_recogniser
+from visemix.training.recogniser import load_recogniser
 
 TOP = 5
 

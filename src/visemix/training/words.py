@@ -22,7 +22,7 @@ from visemix.clips import augmentation, batches
 from visemix.clips import mixture as mixtures
 from visemix.clips.sampler import steps_per_epoch
 from visemix.clips.shards import open_crops, verify_crops
-from visemix.config.model import Recogniser, recogniser_of
+from visemix.config.model import Recogniser
 from visemix.config.training import Training
 from visemix.models.whole_batch import with_whole_batch_norms
 from visemix.models.word_recogniser import WordRecogniser, for_fast_convolutions
@@ -31,9 +31,10 @@ from visemix.run.atomic import sha256_bytes, sha256_file, write_json
 from visemix.run.provenance import code_digest
 from visemix.training import checkpoints, outputs
 from visemix.training.entries import Entries
+from visemix.training.recogniser import WEIGHTS, write_recogniser
 from visemix.training.steps import cosine_rate, prepare_torch, run_steps, set_rate
 
-WEIGHTS, HISTORY, SUMMARY = "model.safetensors", "history.csv", "training.json"
+HISTORY, SUMMARY = "history.csv", "training.json"
 LOSSES = ("training_loss", "word_loss", "viseme_loss")
 
 
@@ -217,37 +218,6 @@ def equalised(training: Training, mixture: dict) -> Training:
     epochs = training.steps / steps_per_epoch(real, size)
     steps = max(1, round(epochs * steps_per_epoch(entries, size)))
     return training.model_copy(update={"steps": steps})
-
-
-def write_recogniser(
-    run_folder: Path,
-    weights: dict[str, torch.Tensor],
-    config: Recogniser,
-    words: Sequence[str],
-    subtract_mean_frame: bool = False,
-) -> None:
-    """Write weights with what `load_recogniser` must know beside them."""
-    facts = {"model": config.to_json(), "words": list(words)}
-    outputs.write_weights(
-        run_folder / WEIGHTS, weights, facts | {"subtract_mean_frame": subtract_mean_frame}
-    )
-
-
-def load_recogniser(
-    run_folder: str | Path, device: str = "cpu"
-) -> tuple[WordRecogniser, list[str], bool]:
-    """A trained model in evaluation mode, its words, and whether to subtract the mean frame.
-
-    Raises FileNotFoundError for an untrained run, ValueError for a file of other weights.
-    """
-
-    def network_of(facts: dict) -> WordRecogniser:
-        return for_fast_convolutions(WordRecogniser(recogniser_of(facts["model"])))
-
-    model, facts = outputs.read_weights(Path(run_folder) / WEIGHTS, network_of, device)
-    # under `augmentation` until version 3 of training.json
-    subtract_mean_frame = facts.get("augmentation", facts)["subtract_mean_frame"]
-    return model, facts["words"], subtract_mean_frame
 
 
 def _check_arguments(words, viseme_targets, config: Recogniser, training: Training) -> np.ndarray:

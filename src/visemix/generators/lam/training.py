@@ -32,7 +32,7 @@ from visemix.run.atomic import sha256_bytes, sha256_file, write_json
 from visemix.run.provenance import code_digest, environment
 from visemix.training import checkpoints
 from visemix.training.outputs import write_history
-from visemix.training.words import WEIGHTS as READER
+from visemix.training.recogniser import WEIGHTS as READER
 
 HISTORY, SUMMARY = "history.csv", "generator.json"
 TERMS = ("speech", "total", "reconstruction", "image", "sequence", "visual", "logits",
