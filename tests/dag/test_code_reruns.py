@@ -10,7 +10,7 @@ from tests.conftest import REPOSITORY, clean_environment
 
 TRAINED = [f"data/generators/miniature-{name}/weights.safetensors" for name in ("lam", "wav2lip")]
 TABLES = {"table": 3, "angles": 1, "claims": 1, "paper_power": 1, "report": 1, "track": 1, "all": 1}
-TRAININGS = {"train": 7, "evaluate": 12, **TABLES}
+TRAININGS = {"train": 8, "evaluate": 13, **TABLES}
 
 
 def snakemake(folder, *arguments):
@@ -31,7 +31,7 @@ def project(tmp_path_factory):
     The files are empty: what is planned follows from Snakemake's records of how they were made.
     """
     folder = tmp_path_factory.mktemp("code") / "visemix"
-    for name in ("src", "rules", "workflow_scripts", "papers", "profiles"):
+    for name in ("src", "rules", "scales", "workflow_scripts", "papers", "profiles"):
         shutil.copytree(REPOSITORY / name, folder / name)
     for name in ("Snakefile", "params.yaml"):
         shutil.copy(REPOSITORY / name, folder)
@@ -69,7 +69,7 @@ def planned(folder):
          {"pose_crops": 1, "pose_sheet": 1, **TABLES, "evaluate": 4, "table": 1}),
         ("visemes/maps/neti.csv", {"visemes": 1, **TRAININGS}),
         ("generators/sound_to_visemes.py",
-         {"synthesis": 1, "mixture_synthetic": 1, **TRAININGS, "train": 5, "evaluate": 8}),
+         {"synthesis": 1, "mixture_synthetic": 1, **TRAININGS, "train": 6, "evaluate": 9}),
         ("report/templates/cell.html", {"report": 1, "all": 1}),
         ("papers/beta_axis.py", {"report": 1, "all": 1}),
         # of other generators, of no step of the default job, of no step at all

@@ -155,7 +155,7 @@ def _check_labels(folder: str | Path, labels: pd.Series, words: list[str]) -> No
     if unknown:
         raise ValueError(
             f"{folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not among the "
-            f"{len(words)} words that the run tells apart"
+            f"{len(words)} words that the run distinguishes"
         )
 
 

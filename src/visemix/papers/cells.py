@@ -176,7 +176,7 @@ def equal_of_run(run: str, parameters: dict) -> str:
     """What a run has in common with one on the real clips alone: 'updates' or 'epochs'.
 
     As its name says, else as `training.equal`. Real clips alone, and sets of a fixed size
-    (shares), take `training.steps` updates either way.
+    (samplings), take `training.steps` updates either way.
     """
     settings = resolve_run(run, parameters)
     if not settings["synthetic"] or "share" in settings:
