@@ -10,6 +10,7 @@ default Adam. Times are CPU seconds of one process, the two kinds of step taking
 
 import argparse
 import copy
+import math
 import statistics
 import time
 
@@ -20,10 +21,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from visemix.clips import augmentation
-from visemix.clips.augmentation import Augmentation
-from visemix.models.dctcn import DCTCNConfig, DenseLayer
+from visemix.config.model import Recogniser
+from visemix.config.training import Training
+from visemix.models.dctcn import DenseLayer
 from visemix.models.front_end import BasicBlock, Stem
-from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser, for_fast_convolutions
+from visemix.models.word_recogniser import WordRecogniser, for_fast_convolutions
 
 FRAMES = 29
 
@@ -90,7 +92,7 @@ def straightforward(model: WordRecogniser) -> WordRecogniser:
     return model
 
 
-def plain_augment(clips, drawn, settings, size):
+def plain_augment(clips, drawn, subtract_mean_frame, size):
     """Clip by clip in float, crop, flip, jitter, mask, normalise, reduce; then mixup."""
     batch = []
     for b, clip in enumerate(clips):
@@ -105,21 +107,21 @@ def plain_augment(clips, drawn, settings, size):
         x = float(drawn.brightness[b]) * (
             float(drawn.contrast[b]) * x + (1 - float(drawn.contrast[b])) * x.mean()
         )
-        x = (x - settings.mean) / settings.std
+        x = (x - augmentation.MEAN) / augmentation.STD
         x[drawn.mask_start[b] : drawn.mask_stop[b]] = x.mean()
         batch.append(x)
     return augmentation.mix(torch.stack(batch), drawn)
 
 
-def make_step(model, optimiser, augment, clips, settings):
+def make_step(model, optimiser, augment, clips):
     labels = torch.arange(len(clips)) % model.config.n_words
     visemes = torch.rand(model.config.n_words, model.config.n_visemes).round()
 
     def step(number: int) -> float:
-        drawn = augmentation.draw(settings, 0, number, clips.shape[:3])
+        drawn = augmentation.draw(Training(), 0, number, clips.shape[:3])
         targets = augmentation.smoothed_targets(labels, model.config.n_words, 0.1)
         torch.manual_seed(number)
-        out = model(augment(clips, drawn, settings, model.config.input_size))
+        out = model(augment(clips, drawn, False, model.config.input_size))
         loss = F.cross_entropy(out["word_logits"], augmentation.mix(targets, drawn))
         loss = loss + F.binary_cross_entropy_with_logits(
             out["viseme_logits"], augmentation.mix(visemes[labels], drawn)
@@ -137,7 +139,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--input-size", type=int, default=32)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--layers", type=int, nargs="+", default=[3])
+    parser.add_argument("--blocks", type=int, default=1)
+    parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--growth", type=int, default=48)
     parser.add_argument("--reduced", type=int, default=64)
     parser.add_argument("--viseme-branch", choices=["own", "shared"], default="own")
@@ -147,22 +150,27 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     torch.manual_seed(0)
-    config = RecogniserConfig(
+    config = Recogniser(
         n_words=20,
         input_size=options.input_size,
         width=options.width,
-        tsm_ratios=(0.125,) * 4,
+        temporal_shift=[0.125] * 4,
         pooling="conv3d",
-        backend=DCTCNConfig(tuple(options.layers), options.growth, options.reduced),
+        blocks=options.blocks,
+        layers=options.layers,
+        dilations=[1, 2, 5][: options.layers],
+        growth=options.growth,
+        reduced=options.reduced,
         viseme_branch=options.viseme_branch,
         tafm_on="visemes",
+        lambda_=0.1,
+        gamma=math.inf,
     )
     model = WordRecogniser(config)
     plain = straightforward(model)
     model = for_fast_convolutions(model)
     side = (options.batch_size, FRAMES, 96, 96)
     clips = torch.from_numpy(np.random.default_rng(0).integers(0, 256, side, dtype=np.uint8))
-    settings = Augmentation()
     steps = {}
     for name, one, augment, fused in (
         ("straightforward", plain, plain_augment, False),
@@ -170,7 +178,7 @@ def main() -> None:
     ):
         torch.manual_seed(0)
         optimiser = torch.optim.Adam(one.parameters(), lr=3e-4, fused=fused)
-        steps[name] = make_step(one, optimiser, augment, clips, settings)
+        steps[name] = make_step(one, optimiser, augment, clips)
     seconds = {name: [] for name in steps}
     for number in range(options.rounds + 2):
         for name, step in steps.items():

@@ -12,26 +12,22 @@ if __name__ == "__main__":
     import pandas as pd
 
     from visemix.clips.mixture import read_mixture
+    from visemix.config.model import Recogniser
+    from visemix.config.training import Training
     from visemix.training.launch import launch
-    from visemix.training.loop import train
-    from visemix.training.settings import recogniser_config, training_config
+    from visemix.training.words import equalised, train
 
     visemes = pd.read_parquet(snakemake.input.visemes).sort_values("word")
     targets = visemes.multi_hot.to_list()
+    sizes = {"n_words": len(targets), "n_visemes": len(targets[0])}
+    config = Recogniser(**snakemake.params.model, **sizes)
     folder = Path(snakemake.output.model).parent
     mixture = read_mixture(snakemake.input.mixture)
-    training = training_config(snakemake.params.training, mixture)
+    training = equalised(Training(**snakemake.params.training), mixture)
     launch(
-        train,
-        training.processes,
-        run_folder=folder,
-        mixture=mixture,
+        train, training.processes, run_folder=folder, mixture=mixture, words=visemes.word.to_list(),
         validation_folder=Path(snakemake.input.validation).parent,
-        words=visemes.word.to_list(),
-        viseme_targets=None if snakemake.params.model["viseme_branch"] == "none" else targets,
-        model_config=recogniser_config(snakemake.params.model, len(targets), len(targets[0])),
-        training=training,
-        seed=int(snakemake.wildcards.seed),
-        device=device_name(),
+        viseme_targets=None if config.viseme_branch == "none" else targets,
+        config=config, training=training, seed=int(snakemake.wildcards.seed), device=device_name(),
         checkpoint_folder=Path("checkpoints") / folder.relative_to("runs"),
-    )
+    )  # fmt: skip

@@ -80,7 +80,7 @@ def test_dvc_repeats_compares_and_plots_an_experiment(restored):
     assert changed == {"runs.lipgen-R6.lambda": {"old": None, "new": 0.3}}
     for run, value in (("lipgen-R6", 0.3), ("lipgen-R5", 0.05)):
         trained = json.loads((restored / f"runs/{run}/seed-0/training.json").read_text())
-        assert trained["model"]["lambda_"] == value
+        assert trained["model"]["lambda"] == value
     rows = pd.read_csv(restored / "tables" / "lipgen" / "table3.csv").set_index("run")
     assert rows.changed["lipgen-R6"] == "lambda"
     assert planned_jobs(restored) == {}

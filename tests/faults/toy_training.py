@@ -12,19 +12,16 @@ from tests.unit.toy_clips import WORDS, toy_records
 
 from visemix.clips.mixture import make_mixture
 from visemix.clips.shard_writer import build_crops
-from visemix.models.dctcn import DCTCNConfig
-from visemix.models.word_recogniser import RecogniserConfig
+from visemix.config.model import Recogniser
+from visemix.config.training import Training
 from visemix.training.checkpoints import FILE_NAME
-from visemix.training.config import TrainingConfig
 from visemix.training.launch import launch
-from visemix.training.loop import train
+from visemix.training.words import train
 
-MODEL = RecogniserConfig(
-    n_words=len(WORDS),
-    input_size=32,
-    width=4,
-    backend=DCTCNConfig(layers=(1,), growth=12, reduced=16),
-)
+MODEL = Recogniser(
+    n_words=len(WORDS), input_size=32, width=4, temporal_shift=[0.0] * 4, blocks=1, layers=1,
+    dilations=[1], growth=12, reduced=16,
+)  # fmt: skip
 RESULTS = ("model.safetensors", "history.csv")
 
 
@@ -50,17 +47,18 @@ def make_set(folder: Path) -> None:
 
 def run(data: Path, folder: Path, processes: int = 1, checkpoint_seconds: float = 1000.0) -> dict:
     """Train on the crop sets of `make_data`, with checkpoints beside `folder`."""
-    training = TrainingConfig(
+    training = Training(
         steps=20,
         batch_size=4,
         validate_every=10,
         processes=processes,
         checkpoint_seconds=checkpoint_seconds,
+        threads=1,
     )
     mixture = make_mixture("toy", data / "real", data / "synthetic", 1, seed=0)
     return launch(train, processes, run_folder=folder, mixture=mixture, words=WORDS,
                   validation_folder=data / "validation", viseme_targets=None,
-                  model_config=MODEL, training=training, seed=0)  # fmt: skip
+                  config=MODEL, training=training, seed=0)  # fmt: skip
 
 
 def results(folder: Path) -> list[bytes]:
@@ -78,7 +76,7 @@ def start(data: Path, folder: Path, processes: int) -> subprocess.Popen:
     before = path.stat().st_mtime_ns if path.exists() else None
     code = (
         "import sys; from pathlib import Path; from tests.faults import toy_training as t; "
-        "t.run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), 0.0)"
+        "t.run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), 1e-9)"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(data), str(folder), str(processes)], cwd=REPOSITORY,

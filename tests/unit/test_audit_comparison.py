@@ -1,15 +1,18 @@
 """By how much an artifact that was made again differs from the recorded one."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
+from test_loop import in_older_words
 
 from visemix.audit.comparison import compare_files, describe_difference
 from visemix.audit.record import UnreadableError, contradictions, training_record
-from visemix.models.word_recogniser import RecogniserConfig
+from visemix.config.model import Recogniser
+from visemix.config.training import Training
 from visemix.run.atomic import write_json
 
 
@@ -83,16 +86,35 @@ def test_a_file_that_was_not_made_again_is_no_equal_file(pair, monkeypatch):
 
 
 def test_a_record_from_before_the_branch_had_a_choice_is_read_as_what_it_was(tmp_path):
-    model = RecogniserConfig(n_words=3, viseme_branch="shared", tafm_on="words").to_json()
-    old = {k: v for k, v in model.items() if k != "tafm_on"} | {"viseme_branch": True, "tafm": True}
+    config = Recogniser(
+        n_words=3, viseme_branch="shared", tafm_on="words", lambda_=0.1, gamma=math.inf
+    )
+    model = config.to_json()
+    old = in_older_words(config)
+    del old["tafm_on"]
+    old |= {"viseme_branch": True, "tafm": True}
     path = tmp_path / "training.json"
     path.write_text(json.dumps({"version": 1, "model": old}))
     found = training_record(path)["model"]
-    assert contradictions(found, model) == []
+    assert found == model
     changed = model | {"viseme_branch": "own", "tafm_on": "visemes"}
     assert contradictions(found, changed) == [
         "viseme_branch is 'shared' instead of 'own'", "tafm_on is 'words' instead of 'visemes'",
     ]  # fmt: skip
-    path.write_text(json.dumps({"version": 3}))
-    with pytest.raises(UnreadableError, match="version 3; this code reads 1, 2"):
+    path.write_text(json.dumps({"version": 4}))
+    with pytest.raises(UnreadableError, match="version 4; this code reads 1, 2, 3"):
         training_record(path)
+
+
+def test_a_record_of_version_2_is_compared_in_todays_words(tmp_path):
+    config = Recogniser(n_words=3)
+    augmentation = {"flip": 0.5, "brightness": 0.3, "contrast": 0.3, "time_mask": 4}
+    path = tmp_path / "training.json"
+    old = {"version": 2, "model": in_older_words(config), "training": {"steps": 6}}
+    old["training"]["augmentation"] = augmentation
+    path.write_text(json.dumps(old))
+    found = training_record(path)
+    assert found["model"] == config.to_json()
+    assert contradictions(found["training"], Training(steps=6, time_mask=4).model_dump()) == [
+        "colour_jitter is 0.3 instead of 0.2"
+    ]

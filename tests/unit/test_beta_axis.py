@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.conftest import REPOSITORY
 
 from visemix.config.parameters import ParameterError, merge, resolve_parameters
+from visemix.config.training import Training
 from visemix.papers.beta_axis import (
     axis_files,
     curve_points,
@@ -23,7 +24,7 @@ from visemix.papers.mixture_runs import (
     run_on_sample,
     split_name,
 )
-from visemix.training.settings import steps_of_equal_epochs, training_config
+from visemix.training.words import equalised
 
 CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 
@@ -131,10 +132,11 @@ def described(n_real, n_synthetic, repeats):
 
 @given(st.integers(64, 400), st.integers(64, 400), st.integers(0, 6), st.integers(10, 500))
 def test_equal_epochs_draw_each_entry_as_often_as_the_real_clips_alone(real, synthetic, n, steps):
-    taken = steps_of_equal_epochs(described(real, synthetic, n), steps, 32)
+    training = Training(equal="epochs", steps=steps, batch_size=32)
+    taken = equalised(training, described(real, synthetic, n)).steps
     in_an_epoch = (n * real + synthetic) // 32
     assert abs(taken - steps / (real // 32) * in_an_epoch) <= 0.5 + 1e-9
-    assert steps_of_equal_epochs(described(real, synthetic, math.inf), steps, 32) == steps
+    assert equalised(training, described(real, synthetic, math.inf)).steps == steps
 
 
 def paper_scale(**changes):
@@ -145,11 +147,12 @@ def test_the_papers_100_epochs_are_of_the_mixture_and_equal_updates_are_the_cont
     mixture, steps = described(488_766, 400_000, 1), {}
     for equal in ("epochs", "updates"):
         given_parameters = paper_scale(training={"equal": equal})
-        config = training_config(training_of_run("lipgen-R3", given_parameters), mixture)
+        training = Training(**training_of_run("lipgen-R3", given_parameters))
+        config = equalised(training, mixture)
         assert config.equal == equal
         steps[equal] = config.steps
-        real = training_of_run("lipgen-R2", given_parameters)
-        alone = training_config(real, described(488_766, 400_000, math.inf))
+        real = Training(**training_of_run("lipgen-R2", given_parameters))
+        alone = equalised(real, described(488_766, 400_000, math.inf))
         assert (alone.steps, alone.equal) == (1_527_300, "updates")  # both are the same
     assert steps == {"epochs": 100 * 27_773, "updates": 1_527_300}
     assert paper_scale()["training"]["equal"] == "epochs"
@@ -171,7 +174,7 @@ def test_only_runs_of_equal_epochs_take_other_steps():
     given_parameters = parameters()
     mixture = described(300, 246, 20)
     steps = {
-        run: training_config(training_of_run(run, given_parameters), mixture).steps
+        run: equalised(Training(**training_of_run(run, given_parameters)), mixture).steps
         for run in ("lipgen-R3", "lipgen-R3-portrait-N20", "lipgen-R3-portrait-N20-epochs")
     }
     assert list(steps.values()) == [400, 400, 8667]

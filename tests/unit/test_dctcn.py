@@ -2,9 +2,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from visemix.models.dctcn import DCTCN, DCTCNConfig, DenseLayer
+from visemix.config.model import Model
+from visemix.models.dctcn import DCTCN, DenseLayer
 
-SMALL = DCTCNConfig(layers=(2, 3), growth=12, reduced=16, dropout=0.0, squeeze=4)
+SMALL = Model(blocks=2, growth=12, reduced=16, dropout=0.0, squeeze_excitation=4)
 
 
 def branch_by_branch(layer: DenseLayer, x: torch.Tensor, kernels) -> torch.Tensor:
@@ -43,17 +44,17 @@ def test_merged_branches_equal_separate_ones(dilation):
 def test_shapes_and_time_is_kept():
     model = DCTCN(24, SMALL)
     y = model(torch.randn(2, 24, 29))
-    assert y.shape == (2, 29, SMALL.out_channels) == (2, 29, 16 + 3 * 12)
+    assert y.shape == (2, 29, model.out_channels) == (2, 29, 16 + 3 * 12)
 
 
 def test_squeeze_excitation_can_be_left_out():
-    without = DCTCNConfig(layers=(1,), growth=12, reduced=16, squeeze=0)
+    without = Model(blocks=1, layers=1, dilations=[1], growth=12, reduced=16, squeeze_excitation=0)
     assert DCTCN(24, without)(torch.randn(2, 24, 9)).shape == (2, 9, 28)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"growth": 100}, {"layers": (4,)}, {"layers": ()}, {"kernels": (3, 4)}]
+    "wrong", [{"growth": 100}, {"layers": 4}, {"blocks": 0}, {"kernels": [3, 4]}]
 )
 def test_senseless_sizes_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        DCTCNConfig(**wrong)
+        Model(**wrong)

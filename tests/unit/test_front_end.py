@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from visemix.config.model import Recogniser
 from visemix.models.front_end import FrontEnd, Stem, temporal_shift
 
 
@@ -53,28 +54,31 @@ def test_shapes_and_the_reach_in_time(pooling, size):
     changed = x.clone()
     changed[:, 7] += 1
 
-    def reach(ratios):
-        model = FrontEnd(size, 8, ratios, pooling).eval()
+    def reach(*shift):
+        config = Recogniser(
+            n_words=2, input_size=size, width=8, temporal_shift=shift, pooling=pooling
+        )
+        model = FrontEnd(config).eval()
         y = model(x)
         assert y.shape == (1, 64, 15)
         return ((y - model(changed)).abs().sum((0, 1)) > 1e-6).sum().item()
 
     # Five frames of the stem, two more of the pooling convolution, two for each shifting block.
     more = 2 if pooling == "conv3d" else 0
-    assert reach((0, 0, 0, 0)) == 5 + more
-    assert reach((0, 0.25, 0, 0)) == 9 + more
-    assert reach((0, 0, 0.25, 0.125)) == 13 + more
+    assert reach(0, 0, 0, 0) == 5 + more
+    assert reach(0, 0.25, 0, 0) == 9 + more
+    assert reach(0, 0, 0.25, 0.125) == 13 + more
 
 
 def test_pooling_convolution_equals_conv3d():
     torch.manual_seed(0)
-    model = FrontEnd(44, 4, pooling="conv3d")
+    model = FrontEnd(Recogniser(n_words=2, input_size=44, width=4, pooling="conv3d"))
     x = torch.randn(2 * 5, 32, 2, 2)
     y = model.pool.conv(x.unflatten(0, (2, 5)).transpose(1, 2)).flatten(2)
     torch.testing.assert_close(model.pool(x, 5), model.pool.norm(y), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("wrong", [{"pooling": "max"}, {"tsm_ratios": (0.6, 0, 0, 0)}])
+@pytest.mark.parametrize("wrong", [{"pooling": "max"}, {"temporal_shift": [0.6, 0, 0, 0]}])
 def test_senseless_parameters_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        FrontEnd(**wrong)
+        Recogniser(n_words=2, **wrong)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from visemix.clips.augmentation import Augmentation
 from visemix.evaluation import features
 
 
@@ -30,7 +29,7 @@ def test_tf32_is_off_while_features_are_made_and_then_as_before(allowed, monkeyp
         return inputs.mean((2, 3))[:, None]  # (B, 1, T)
 
     model = SimpleNamespace(front_end=front_end, config=SimpleNamespace(input_size=32))
-    monkeypatch.setattr(features, "load_recogniser", lambda *_: (model, [], Augmentation()))
+    monkeypatch.setattr(features, "load_recogniser", lambda *_: (model, [], False))
     clips = [np.full((length, 96, 96), 100, np.uint8) for length in (3, 5, 3)]
     found = features.front_end_features("run", clips)
     assert [one.shape for one in found] == [(3, 1), (5, 1), (3, 1)]

@@ -15,6 +15,7 @@ import torch
 from toy_speech import ToySpeech
 
 from visemix.config import generators as sections
+from visemix.config.model import Recogniser
 from visemix.config.parameters import resolve_parameters
 from visemix.faces.pictures import PictureError
 from visemix.generators.base import Utterance
@@ -32,10 +33,9 @@ from visemix.generators.lam.training import make_networks, train
 from visemix.generators.lam.weights import load_weights
 from visemix.generators.measures import MAX_LAG, measure, movement_correlation
 from visemix.generators.speech_windows import spectra_of
-from visemix.models.dctcn import DCTCNConfig
-from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
+from visemix.models.word_recogniser import WordRecogniser
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
-from visemix.training.run_folder import write_weights
+from visemix.training.recogniser import write_recogniser
 
 SETTINGS = dict(
     channels=(12, 8), image_code=4, speech_code=12, rotation_code=2, speech_channels=12,
@@ -60,15 +60,14 @@ def finished(tmp_path_factory):
 
 def lip_reader(folder: Path) -> Path:
     """A run folder with an untrained recogniser."""
-    config = RecogniserConfig(
-        n_words=3, input_size=32, width=2, backend=DCTCNConfig((1,), growth=6, reduced=4)
-    )
+    config = Recogniser(
+        n_words=3, input_size=32, width=2, temporal_shift=[0.0] * 4, blocks=1, layers=1,
+        dilations=[1], growth=6, reduced=4,
+    )  # fmt: skip
     torch.manual_seed(0)
-    from visemix.clips.augmentation import Augmentation
-
     reader = WordRecogniser(config)
     words = ["ABOUT", "BLACK", "CHILD"]
-    write_weights(folder / "model.safetensors", reader.state_dict(), config, words, Augmentation())
+    write_recogniser(folder, reader.state_dict(), config, words)
     return folder
 
 

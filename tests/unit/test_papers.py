@@ -7,7 +7,7 @@ from tests.conftest import REPOSITORY
 from visemix.config.parameters import ParameterError, merge, resolve_parameters
 from visemix.papers.cells import (
     compared_cells,
-    model_settings,
+    model_of_run,
     read_paper,
     resolve_run,
     run_names,
@@ -162,10 +162,7 @@ def test_the_switches_of_old_name_what_they_have_become(change, message):
 
 
 def test_the_baseline_has_no_shift_and_pools_globally():
-    baseline, lipgen = (
-        model_settings(resolve_run(run, PARAMETERS), PARAMETERS["model"])
-        for run in ("lipgen-R1", "lipgen-R2")
-    )
+    baseline, lipgen = (model_of_run(run, PARAMETERS) for run in ("lipgen-R1", "lipgen-R2"))
     assert (baseline["temporal_shift"], baseline["pooling"]) == ([0.0] * 4, "average")
     assert (lipgen["temporal_shift"], lipgen["pooling"]) == (
         PARAMETERS["model"]["temporal_shift"], "conv3d",

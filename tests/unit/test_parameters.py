@@ -61,6 +61,7 @@ def test_order_is_file_then_scale_then_overrides():
             {"overrides": {"generators": {"wav2lip": {"critic_width": 8}}}},
             r"wav2lip.critic_width: unknown key; it is called discriminator_width",
         ),
+        (
             {"crops": {"max_missing_share": 0.1}},
             r"unknown key; it is called max_missing_proportion",
         ),

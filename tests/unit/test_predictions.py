@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,20 +6,23 @@ import pytest
 import torch
 from toy_clips import WORDS, make_toy
 
-from visemix.clips.augmentation import Augmentation
+from visemix.config.model import Recogniser
 from visemix.evaluation.predictions import metrics_of, predict, write_evaluation
 from visemix.evaluation.statistics import speakers_of
-from visemix.models.dctcn import DCTCNConfig
-from visemix.models.word_recogniser import RecogniserConfig, WordRecogniser
+from visemix.models.word_recogniser import WordRecogniser
 from visemix.tables.results import summarise
-from visemix.training.run_folder import WEIGHTS, write_weights
+from visemix.training.recogniser import write_recogniser
 
-MODEL = RecogniserConfig(
+MODEL = Recogniser(
     n_words=len(WORDS),
     input_size=32,
     width=4,
-    tsm_ratios=(0.0, 0.0, 0.25, 0.25),
-    backend=DCTCNConfig(layers=(1,), growth=12, reduced=16),
+    temporal_shift=[0.0, 0.0, 0.25, 0.25],
+    blocks=1,
+    layers=1,
+    dilations=[1],
+    growth=12,
+    reduced=16,
 )
 
 
@@ -31,7 +33,7 @@ def folders(tmp_path_factory):
     torch.manual_seed(0)
     weights = WordRecogniser(MODEL).state_dict()
     (folder / "run").mkdir()
-    write_weights(folder / "run" / WEIGHTS, weights, MODEL, WORDS, Augmentation())
+    write_recogniser(folder / "run", weights, MODEL, WORDS)
     return folder / "run", make_toy(folder / "test", 20, rejected=2)
 
 
@@ -127,12 +129,12 @@ def test_other_words_are_refused(folders, tmp_path):
     with pytest.raises(ValueError, match="in another order"):
         predict(run, test, WORDS[::-1])
     torch.manual_seed(0)
-    fewer = replace(MODEL, n_words=2)
+    fewer = MODEL.model_copy(update={"n_words": 2})
     weights = WordRecogniser(fewer).state_dict()
-    write_weights(tmp_path / WEIGHTS, weights, fewer, WORDS[:2], Augmentation())
+    write_recogniser(tmp_path, weights, fewer, WORDS[:2])
     with pytest.raises(ValueError, match="'CHILD'"):
         predict(tmp_path, test, WORDS[:2])
-    with pytest.raises(FileNotFoundError, match="train this run first"):
+    with pytest.raises(FileNotFoundError, match="train it first"):
         predict(tmp_path / "none", test, WORDS)
 
 

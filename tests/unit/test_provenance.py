@@ -107,7 +107,7 @@ def used(*entries):
 
 def test_a_training_depends_on_augmentation_and_network_but_on_no_page():
     found = used(SCRIPTS / "train.py")
-    assert {"clips/augmentation.py", "models/dctcn.py", "training/loop.py"} <= found
+    assert {"clips/augmentation.py", "models/dctcn.py", "training/words.py"} <= found
     assert not [
         name for name in found if name.startswith(("report/", "audit/", "cli.py", "heads/"))
     ]

@@ -6,7 +6,6 @@ and has every artifact still the digest that others recorded? Nothing is run aga
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 
@@ -15,9 +14,10 @@ import pandas as pd
 import yaml
 
 from visemix.clips.shards import INDEX, MANIFEST, REJECTS, digest
+from visemix.config.model import Recogniser, recogniser_of
 from visemix.config.parameters import flatten, merge, present_names, read_sections
+from visemix.config.training import Training
 from visemix.evaluation.predictions import metrics_of
-from visemix.models.word_recogniser import RecogniserConfig
 from visemix.papers.cells import (
     TEST_SETS,
     Cell,
@@ -174,13 +174,14 @@ def contradictions(found: dict, expected: dict) -> list[str]:
 
 def expected_configuration(cell: Cell, parameters: dict, summary: dict) -> dict:
     """What training.json must say of network and training; `summary` is its content."""
-    from visemix.training.settings import recogniser_config, training_config  # torch
+    from visemix.training.outputs import decisive  # torch
+    from visemix.training.words import equalised
 
-    sizes = len(summary["words"]), summary["model"]["n_visemes"]
-    model = recogniser_config(model_of_run(cell.run, parameters), *sizes)
-    training = asdict(training_config(training_of_run(cell.run, parameters), summary["mixture"]))
-    del training["checkpoint_seconds"]
-    return {"model": model.to_json(), "training": training}
+    sizes = {"n_words": len(summary["words"]), "n_visemes": summary["model"]["n_visemes"]}
+    model = Recogniser(**model_of_run(cell.run, parameters), **sizes)
+    training = Training(**training_of_run(cell.run, parameters))
+    training = equalised(training, summary["mixture"]).model_dump()
+    return {"model": model.to_json(), "training": decisive(training)}
 
 
 def verify(cell: Cell, parameters: dict, record: dict | None, start: str) -> list[dict]:
@@ -253,13 +254,15 @@ def _chain(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterator[d
 
 
 def training_record(path: Path) -> dict:
-    """training.json; what version 1 says of the network in the words of version 2.
+    """training.json; what older versions say of network and training in the words of version 3.
 
     Raises UnreadableError.
     """
-    summary = read_json(path, (1, 2))
-    if summary["version"] == 1:
-        summary["model"] = RecogniserConfig.from_json(summary["model"]).to_json()
+    summary = read_json(path, (1, 2, 3))
+    summary["model"] = recogniser_of(summary["model"]).to_json()
+    strengths = summary.get("training", {}).pop("augmentation", {})  # until version 2
+    if strengths:
+        summary["training"] |= strengths | {"colour_jitter": strengths["brightness"]}
     return summary
 
 

@@ -3,7 +3,7 @@
 LipGen (arXiv 2501.04204, III-B) augments "as in" Ma et al., "Training strategies for improved
 lip-reading" (arXiv 2209.01383): random 88x88 crop of the 96x96 mouth crop, horizontal flip, colour
 jitter, temporal masking, mixup (Zhang et al., arXiv 1710.09412) and label smoothing. The numbers
-that the papers leave unsaid are parameters of `Augmentation`.
+that the papers leave unstated are parameters, in `config.training.Training`.
 
 All random numbers of a batch are drawn by `draw`, keyed by (seed, step) alone, so a resumed run
 needs no saved random state, and the device has no part in them.
@@ -15,48 +15,11 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from visemix.config.training import Training
+
 CROP = 88  # side of the crop that the network sees, before any reduction to `input_size`
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Strengths of the training augmentations and the grey-level normalisation.
-
-    Attributes:
-        flip: probability of a horizontal flip, one for all frames of a clip.
-        brightness: the clip is multiplied by a factor in 1 +- brightness.
-        contrast: the distance to the clip's mean grey is multiplied by a factor in 1 +- contrast.
-        time_mask: the masked stretch is shorter than this many frames; 0 masks nothing. One mask
-            a clip, filled with the mean of the clip, drawn as in the code of arXiv 2209.01383:
-            two independent lengths m, w in [0, time_mask), start in [0, T - m), frames
-            [start, start + w) masked, no mask when m = 0.
-        mixup: alpha of Beta(alpha, alpha), one lambda a batch; 0 mixes nothing.
-        label_smoothing: epsilon; the target is 1 - epsilon + epsilon / C for the word and
-            epsilon / C for the others.
-        mean, std: of the grey levels scaled to [0, 1].
-        subtract_mean_frame: take each clip's mean frame away instead of `mean`. What stays is
-            movement, not the look of the speaker; networks that see few speakers need it.
-    """
-
-    flip: float = 0.5
-    brightness: float = 0.2
-    contrast: float = 0.2
-    time_mask: int = 15
-    mixup: float = 0.4
-    label_smoothing: float = 0.1
-    mean: float = 0.421
-    std: float = 0.165
-    subtract_mean_frame: bool = False
-
-    def __post_init__(self):
-        for name in ("flip", "brightness", "contrast", "label_smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must lie in [0, 1]")
-        for name in ("time_mask", "mixup"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if self.std <= 0:
-            raise ValueError(f"std is {self.std}; it must be positive")
+FLIP = 0.5  # probability of a horizontal flip, one for all frames of a clip
+MEAN, STD = 0.421, 0.165  # of the grey levels scaled to [0, 1]
 
 
 @dataclass(frozen=True)
@@ -71,17 +34,22 @@ class Draw:
     mask_start: np.ndarray  # int, first masked frame
     mask_stop: np.ndarray  # int, frame after the last masked one
     partner: np.ndarray  # int, the clip that each clip of `own` is mixed with
-    share: float  # lambda of mixup: share of the clip itself, 1 for no mixing
+    own_weight: float  # lambda of mixup: weight of the clip itself, 1 for no mixing
     own: slice = field(default_factory=lambda: slice(None))  # to train on; the others are partners
     # of `tensors_of`, for whoever has brought them to the device already
     tensors: dict[str, torch.Tensor] | None = None
 
 
-def draw(settings: Augmentation, seed: int, step: int, shape: tuple[int, int, int]) -> Draw:
-    """Draw the augmentation of optimiser step `step` for a batch of shape (B, T, side)."""
+def draw(training: Training, seed: int, step: int, shape: tuple[int, int, int]) -> Draw:
+    """Draw the augmentation of optimiser step `step` for a batch of shape (B, T, side).
+
+    One mask a clip, filled with the clip's mean, drawn as in the code of arXiv 2209.01383: two
+    independent lengths m, w in [0, time_mask), start in [0, T - m), frames [start, start + w)
+    masked, no mask when m = 0.
+    """
     batch, frames, side = shape
     rng = np.random.default_rng([seed, step])
-    reach = min(settings.time_mask, frames)
+    reach = min(training.time_mask, frames)
     length, width = rng.integers(0, max(reach, 1), (2, batch))
     start = rng.integers(0, frames - length)
     stop = np.where(length > 0, np.minimum(start + width, frames), start)
@@ -89,13 +57,13 @@ def draw(settings: Augmentation, seed: int, step: int, shape: tuple[int, int, in
     return Draw(
         top=rng.integers(0, side - CROP + 1, batch),
         left=rng.integers(0, side - CROP + 1, batch),
-        flip=rng.random(batch) < settings.flip,
-        brightness=1 + settings.brightness * jitter[0],
-        contrast=1 + settings.contrast * jitter[1],
+        flip=rng.random(batch) < FLIP,
+        brightness=1 + training.colour_jitter * jitter[0],
+        contrast=1 + training.colour_jitter * jitter[1],
         mask_start=start,
         mask_stop=stop,
         partner=rng.permutation(batch),
-        share=float(rng.beta(settings.mixup, settings.mixup)) if settings.mixup else 1.0,
+        own_weight=float(rng.beta(training.mixup, training.mixup)) if training.mixup else 1.0,
     )
 
 
@@ -111,14 +79,14 @@ def part_of(drawn: Draw, rank: int, processes: int) -> tuple[np.ndarray, Draw]:
     """
     size = len(drawn.top) // processes
     own = np.arange(rank * size, (rank + 1) * size)
-    partners = drawn.partner[own] if drawn.share < 1 else own
+    partners = drawn.partner[own] if drawn.own_weight < 1 else own
     positions = np.union1d(own, partners)
     start = int(np.searchsorted(positions, own[0]))
     per_clip = ("top", "left", "flip", "brightness", "contrast", "mask_start", "mask_stop")
     return positions, Draw(
         **{name: getattr(drawn, name)[positions] for name in per_clip},
         partner=np.searchsorted(positions, partners),
-        share=drawn.share,
+        own_weight=drawn.own_weight,
         own=slice(start, start + size),
     )
 
@@ -135,17 +103,18 @@ def tensors_of(drawn: Draw, side: int, input_size: int = CROP) -> dict[str, torc
     columns = np.where(drawn.flip[:, None, None], columns[:, ::-1], columns)
     plain = ("brightness", "contrast", "mask_start", "mask_stop", "partner")
     values = {name: torch.from_numpy(np.asarray(getattr(drawn, name))) for name in plain}
-    rows = torch.from_numpy(rows) / 255  # crops are bytes
-    return {"rows": rows, "columns": torch.from_numpy(columns)} | values
+    bytes_to_unit = torch.from_numpy(rows) / 255
+    return {"rows": bytes_to_unit, "columns": torch.from_numpy(columns), **values}
 
 
 def augment(
-    clips: torch.Tensor, drawn: Draw, settings: Augmentation, input_size: int = CROP
+    clips: torch.Tensor, drawn: Draw, subtract_mean_frame: bool, input_size: int = CROP
 ) -> torch.Tensor:
     """Augmented network input of a training batch.
 
     Args:
         clips: uint8 (B, T, H, W), square mouth crops of at least 88 pixels.
+        subtract_mean_frame: take each clip's mean frame away instead of MEAN.
         input_size: side of the network input. Below 88 the crop is reduced by averaging areas.
 
     Returns:
@@ -154,7 +123,8 @@ def augment(
     """
     device = clips.device
     tensors = drawn.tensors or tensors_of(drawn, clips.shape[-1], input_size)
-    frames, level = _centred(_resample(clips, tensors["rows"], tensors["columns"]), settings)
+    frames = _resample(clips, tensors["rows"], tensors["columns"])
+    frames, level = _centred(frames, subtract_mean_frame)
 
     def column(name):  # (B,) -> (B, 1, 1, 1) on the device
         return tensors[name].to(device).view(-1, 1, 1, 1)
@@ -163,8 +133,8 @@ def augment(
     # No clipping at black and white, which keeps it affine.
     mean = frames.mean((1, 2, 3), keepdim=True)
     brightness, contrast = column("brightness"), column("contrast")
-    scale = brightness * contrast / settings.std
-    offset = (brightness * (1 - contrast) * mean - level) / settings.std
+    scale = brightness * contrast / STD
+    offset = (brightness * (1 - contrast) * mean - level) / STD
     time = torch.arange(frames.shape[1], device=device).view(1, -1, 1, 1)
     masked = (time >= column("mask_start")) & (time < column("mask_stop"))
     # A masked frame is the normalised clip mean: frames * 0 + (scale * mean + offset).
@@ -174,7 +144,7 @@ def augment(
 
 
 def centre_crop(
-    clips: torch.Tensor, settings: Augmentation, input_size: int = CROP
+    clips: torch.Tensor, subtract_mean_frame: bool, input_size: int = CROP
 ) -> torch.Tensor:
     """Network input of an evaluation batch: the central 88x88, normalised, nothing random.
 
@@ -185,32 +155,36 @@ def centre_crop(
         float32 (B, T, input_size, input_size).
     """
     batch, _, _, side = clips.shape
-    weights = _placed(_area_weights(input_size), np.full(batch, (side - CROP) // 2), side)
-    weights = torch.from_numpy(weights)
-    frames, level = _centred(_resample(clips, weights / 255, weights), settings)
-    return (frames - level) / settings.std
+    placed = _placed(_area_weights(input_size), np.full(batch, (side - CROP) // 2), side)
+    weights = torch.from_numpy(placed)
+    frames, level = _centred(_resample(clips, weights / 255, weights), subtract_mean_frame)
+    return (frames - level) / STD
 
 
 def centre_crop_unit(
-    clips: torch.Tensor, settings: Augmentation, input_size: int = CROP
+    clips: torch.Tensor, subtract_mean_frame: bool, input_size: int = CROP
 ) -> torch.Tensor:
     """As `centre_crop`, for clips float (B, T, H, W) in [0, 1] that gradients flow back to."""
     side = clips.shape[-1]
-    weights = _placed(_area_weights(input_size), np.full(1, (side - CROP) // 2), side)[0]
-    weights = torch.from_numpy(weights).to(clips.device)
-    frames, level = _centred(weights @ clips @ weights.T, settings)
-    return (frames - level) / settings.std
+    placed = _placed(_area_weights(input_size), np.full(1, (side - CROP) // 2), side)[0]
+    weights = torch.from_numpy(placed).to(clips.device)
+    frames, level = _centred(weights @ clips @ weights.T, subtract_mean_frame)
+    return (frames - level) / STD
 
 
-def _centred(frames: torch.Tensor, settings: Augmentation) -> tuple[torch.Tensor, float]:
+def _centred(frames: torch.Tensor, subtract_mean_frame: bool) -> tuple[torch.Tensor, float]:
     """Frames without their clip's mean frame if so set, and the grey level still to subtract."""
-    if settings.subtract_mean_frame:
+    if subtract_mean_frame:
         return frames - frames.mean(1, keepdim=True), 0.0
-    return frames, settings.mean
+    return frames, MEAN
 
 
 def smoothed_targets(labels: torch.Tensor, n_words: int, label_smoothing: float) -> torch.Tensor:
-    """Word labels, int64 (B,), as smoothed distributions, float32 (B, n_words); rows sum to 1."""
+    """Word labels, int64 (B,), as smoothed distributions, float32 (B, n_words); rows sum to 1.
+
+    With epsilon = label_smoothing and C words, 1 - epsilon + epsilon / C for the label and
+    epsilon / C for the others.
+    """
     targets = torch.full((len(labels), n_words), label_smoothing / n_words, device=labels.device)
     return targets.scatter_(1, labels[:, None], 1 - label_smoothing + label_smoothing / n_words)
 
@@ -218,10 +192,10 @@ def smoothed_targets(labels: torch.Tensor, n_words: int, label_smoothing: float)
 def mix(values: torch.Tensor, drawn: Draw) -> torch.Tensor:
     """Mixup of frames, of word targets or of viseme targets alike: first axis B."""
     own = values[drawn.own]
-    if drawn.share == 1.0:
+    if drawn.own_weight == 1.0:
         return own
     partner = drawn.tensors["partner"] if drawn.tensors else torch.from_numpy(drawn.partner)
-    return torch.lerp(values[partner.to(values.device)], own, drawn.share)
+    return torch.lerp(values[partner.to(values.device)], own, drawn.own_weight)
 
 
 @lru_cache

@@ -1,10 +1,12 @@
-"""The section `model`: sizes of the word recogniser."""
+"""The section `model`: sizes of the word recogniser; and with them all that fixes the network."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_serializer, model_validator
 
-from visemix.config.section import NaturalInt, PositiveInt, Section
+from visemix.config.runs import TafmOn, VisemeBranch, check_tafm
+from visemix.config.section import NaturalInt, NotNegative, PositiveInt, Section
 
 
 class Model(Section):
@@ -51,3 +53,53 @@ class Model(Section):
         if any(k % 2 == 0 for k in self.kernels):
             raise ValueError(f"model.kernels = {self.kernels}: kernels must be odd")
         return self
+
+
+class Recogniser(Model):
+    """The section `model`, and what the labels and the run of papers/*.yaml add to it."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    n_words: Annotated[int, Field(ge=2)]
+    n_visemes: PositiveInt = 18
+    pooling: Literal["average", "conv3d"] = "average"
+    viseme_branch: VisemeBranch = "none"
+    tafm_on: TafmOn = "none"
+    lambda_: float | None = Field(default=None, alias="lambda")
+    gamma: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def tafm_has_what_it_needs(self):
+        check_tafm(self.viseme_branch, self.tafm_on, self.lambda_, self.gamma)
+        return self
+
+    @field_serializer("gamma", when_used="json")
+    def infinity_is_text(self, gamma: float | None) -> float | str | None:
+        return "inf" if gamma == math.inf else gamma
+
+    def to_json(self) -> dict:
+        """Plain values for a JSON file, which `recogniser_of` reads."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def recogniser_of(facts: dict) -> Recogniser:
+    """The network that a file of weights or a training.json names, also in the words of old ones.
+
+    Until version 3 of training.json the sizes of the DC-TCN stood under `backend`, `temporal_shift`
+    was `tsm_ratios` and `squeeze_excitation` was `squeeze`; in version 1 the branch and the module
+    were switches, and the module stood on the words.
+    """
+    if "backend" not in facts:
+        return Recogniser(**facts)
+    facts = facts | facts["backend"]
+    layers = facts["layers"]
+    facts |= {"blocks": len(layers), "layers": max(layers), "temporal_shift": facts["tsm_ratios"]}
+    facts |= {"dilations": facts["dilations"][: max(layers)]}
+    facts |= {"squeeze_excitation": facts["squeeze"], "lambda": facts["lambda_"]}
+    if "tafm" in facts:
+        facts["tafm_on"] = "words" if facts["tafm"] else "none"
+        facts["viseme_branch"] = "shared" if facts["viseme_branch"] else "none"
+    if facts["tafm_on"] == "none":
+        facts |= {"lambda": None, "gamma": None}
+    gone = ("backend", "tsm_ratios", "squeeze", "lambda_", "tafm")
+    return Recogniser(**{name: value for name, value in facts.items() if name not in gone})

@@ -1,13 +1,14 @@
 """The section `runs`: changes to single runs of papers/*.yaml."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from visemix.config.section import NotNegative, Positive, Section
 
-VISEME_BRANCHES = ("none", "own", "shared")
-TAFM_ON = ("none", "visemes", "words", "both")
+VisemeBranch = Literal["none", "own", "shared"]
+TafmOn = Literal["none", "visemes", "words", "both"]
+VISEME_BRANCHES, TAFM_ON = get_args(VisemeBranch), get_args(TafmOn)
 
 
 class RunChange(Section):
@@ -21,10 +22,10 @@ class RunChange(Section):
     repeats: NotNegative | None = None
     """N of beta = N|Dd| / (N|Dd| + |Dg|): how often the real clips count; .inf: real clips
     alone."""
-    viseme_branch: Literal[VISEME_BRANCHES] | None = None
+    viseme_branch: VisemeBranch | None = None
     """The auxiliary multi-label branch (VisLabel): none, own (a DC-TCN of its own after the
     front-end) or shared (the features of the words' DC-TCN)."""
-    tafm_on: Literal[TAFM_ON] | None = None
+    tafm_on: TafmOn | None = None
     """Whose classifier the temporal attention fusion module pools for: none, visemes, words or
     both; it needs lambda and gamma."""
     lambda_: float | None = Field(default=None, alias="lambda")
@@ -55,3 +56,15 @@ def check_heads(run: dict) -> None:
         if value is not None and value not in known:
             hint = "; true meant shared" if (name, value) == ("viseme_branch", True) else ""
             raise ValueError(f"{name} is {value!r}; choose one of {', '.join(known)}{hint}")
+
+
+def check_tafm(
+    viseme_branch: str, tafm_on: str, lambda_: float | None, gamma: float | None
+) -> None:
+    """Refuse a temporal attention fusion module without what it acts on. Raises ValueError."""
+    if tafm_on in ("visemes", "both") and viseme_branch == "none":
+        raise ValueError(
+            f"tafm_on: {tafm_on} needs a viseme_branch, own or shared; or take tafm_on: words"
+        )
+    if tafm_on != "none" and (lambda_ is None or gamma is None):
+        raise ValueError("tafm_on needs lambda and gamma; add them in params.yaml")

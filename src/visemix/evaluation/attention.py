@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from visemix.clips import augmentation
 from visemix.models.temporal_attention_fusion import attention
-from visemix.training.run_folder import load_recogniser
+from visemix.training.recogniser import load_recogniser
 
 
 @torch.inference_mode()
@@ -21,13 +21,15 @@ def viseme_attention(run_folder: str | Path, clips: np.ndarray) -> tuple[np.ndar
     FileNotFoundError for an untrained run, ValueError for one without TAFM on a viseme branch.
     """
     torch.set_num_threads(1)
-    model, _, settings = load_recogniser(run_folder)
+    model, _, subtract_mean_frame = load_recogniser(run_folder)
     if model.config.tafm_on not in ("visemes", "both") or model.viseme_head is None:
         raise ValueError(
             f"{run_folder} has tafm_on {model.config.tafm_on!r}: its viseme classes attend to no "
             "frames; take a run with tafm_on visemes or both"
         )
-    inputs = augmentation.centre_crop(torch.from_numpy(clips), settings, model.config.input_size)
+    inputs = augmentation.centre_crop(
+        torch.from_numpy(clips), subtract_mean_frame, model.config.input_size
+    )
     frames = model.front_end(inputs)
     features = model.viseme_features(frames, model.back_end(frames))  # (B, T, D)
     rows = model.viseme_head.weight  # (classes, D)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from visemix.clips import augmentation
-from visemix.training.run_folder import load_recogniser
+from visemix.training.recogniser import load_recogniser
 
 
 @torch.inference_mode()
@@ -27,11 +27,11 @@ def front_end_features(
     On a GPU that has TF32 it is left unused: its products keep 10 bits of 23.
     """
     torch.set_num_threads(threads)
-    model, _, settings = load_recogniser(run_folder, device)
+    model, _, subtract_mean_frame = load_recogniser(run_folder, device)
     features: list[np.ndarray] = [np.empty(0)] * len(clips)
     for batch in batches_of_equal_length(np.array([len(clip) for clip in clips]), batch_size):
         crops = torch.from_numpy(np.stack([clips[row] for row in batch])).to(device)
-        inputs = augmentation.centre_crop(crops, settings, model.config.input_size)
+        inputs = augmentation.centre_crop(crops, subtract_mean_frame, model.config.input_size)
         with whole_float32():
             found = model.front_end(inputs).transpose(1, 2).cpu().numpy()  # (B, T, d)
         for row, one in zip(batch, found, strict=True):

@@ -14,7 +14,7 @@ from visemix.evaluation.statistics import CONFIDENCE, wilson_interval
 from visemix.run.atomic import atomic_path, sha256_file, write_json
 from visemix.run.gpus import device_model
 from visemix.run.provenance import environment
-from visemix.training.run_folder import load_recogniser
+from visemix.training.recogniser import load_recogniser
 
 TOP = 5
 
@@ -44,7 +44,7 @@ def predict(
     for other words than in training, a label outside of them, no clip to count, or a damaged set.
     """
     torch.set_num_threads(threads)
-    model, trained_words, settings = load_recogniser(run_folder, device)
+    model, trained_words, subtract_mean_frame = load_recogniser(run_folder, device)
     if list(words) != trained_words:
         raise ValueError(
             f"{run_folder} was trained on {len(trained_words)} words that are not the "
@@ -61,7 +61,7 @@ def predict(
             if shuffle_frames:
                 pixels = _shuffled(pixels, facts["clip_id"], seed)
             clips = torch.from_numpy(pixels).to(device)
-            inputs = augmentation.centre_crop(clips, settings, model.config.input_size)
+            inputs = augmentation.centre_crop(clips, subtract_mean_frame, model.config.input_size)
             with torch.autocast(clips.device.type, torch.bfloat16, enabled=clips.is_cuda):
                 logits = model(inputs)["word_logits"]
             tables.append(_predicted_rows(facts, torch.softmax(logits, 1).cpu(), words))
@@ -140,7 +140,7 @@ def _check_labels(folder: str | Path, labels: pd.Series, words: list[str]) -> No
     if unknown := sorted(set(labels) - set(words)):
         raise ValueError(
             f"{folder} has clips of {', '.join(map(repr, unknown[:5]))}, which are not among the "
-            f"{len(words)} words of the run"
+            f"{len(words)} words that the run distinguishes"
         )
 
 

@@ -14,60 +14,19 @@ alone. Parameters and evaluation-mode outputs are the same; training statistics 
 The parallel branches run as one convolution: their kernels are zero-padded to the longest.
 """
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from visemix.config.model import Model
 from visemix.models.front_end import initialise_convolutions
 from visemix.models.whole_batch import dropout
 
 
-@dataclass(frozen=True)
-class DCTCNConfig:
-    """Size of a DC-TCN; the defaults are the published one.
-
-    Attributes:
-        layers: layers of each dense block; its length is the number of blocks.
-        growth: channels that each layer adds, shared out equally among the kernel sizes.
-        reduced: channels after each transition.
-        kernels: odd kernel sizes of the parallel branches.
-        dilations: dilation of layer i of a block is dilations[i].
-        squeeze: reduction ratio of squeeze-and-excitation; 0 leaves it out.
-    """
-
-    layers: tuple[int, ...] = (3, 3, 3, 3)
-    growth: int = 384
-    reduced: int = 512
-    kernels: tuple[int, ...] = (3, 5, 7)
-    dilations: tuple[int, ...] = (1, 2, 5)
-    dropout: float = 0.2
-    squeeze: int = 16
-
-    def __post_init__(self):
-        if self.growth % len(self.kernels):
-            raise ValueError(
-                f"growth is {self.growth}; it must be a multiple of the {len(self.kernels)} kernels"
-            )
-        if not self.layers or max(self.layers) > len(self.dilations):
-            raise ValueError(
-                f"layers is {self.layers}, dilations is {self.dilations}; there must be at least "
-                "one block, and a dilation for each layer of it"
-            )
-        if any(kernel % 2 == 0 for kernel in self.kernels):
-            raise ValueError(f"kernels is {self.kernels}; all must be odd")
-
-    @property
-    def out_channels(self) -> int:
-        """Channels of the back-end's features: D of the LipGen equations."""
-        return self.reduced + self.layers[-1] * self.growth
-
-
 class DCTCN(nn.Module):
-    """(B, in_channels, T) -> (B, T, config.out_channels)."""
+    """(B, in_channels, T) -> (B, T, out_channels): the features X of the LipGen equations."""
 
-    def __init__(self, in_channels: int, config: DCTCNConfig):
+    def __init__(self, in_channels: int, config: Model):
         super().__init__()
         # The first activation is a PReLU also in the published swish model.
         self.transition0 = nn.Sequential(
@@ -77,13 +36,13 @@ class DCTCN(nn.Module):
         )
         self.blocks = nn.ModuleList()
         self.transitions = nn.ModuleList()
-        for block, layers in enumerate(config.layers):
+        for block in range(config.blocks):
             channels = config.reduced
             self.blocks.append(nn.ModuleList())
-            for dilation in config.dilations[:layers]:
+            for dilation in config.dilations:
                 self.blocks[-1].append(DenseLayer(channels, dilation, config))
                 channels += config.growth
-            if block + 1 < len(config.layers):
+            if block + 1 < config.blocks:
                 self.transitions.append(
                     nn.Sequential(
                         nn.Conv1d(channels, config.reduced, 1, bias=False),
@@ -92,6 +51,7 @@ class DCTCN(nn.Module):
                     )
                 )
         self.norm = nn.BatchNorm1d(channels)
+        self.out_channels = channels
         initialise_convolutions(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -107,12 +67,12 @@ class DCTCN(nn.Module):
 class DenseLayer(nn.Module):
     """(B, C, T) -> (B, growth, T)."""
 
-    def __init__(self, channels: int, dilation: int, config: DCTCNConfig):
+    def __init__(self, channels: int, dilation: int, config: Model):
         super().__init__()
         branches, growth = len(config.kernels), config.growth
         self.excite = None
-        if config.squeeze:
-            self.excite = SqueezeExcitation(channels, branches, config.squeeze)
+        if config.squeeze_excitation:
+            self.excite = SqueezeExcitation(channels, branches, config.squeeze_excitation)
         own_input = self.excite is not None
         self.first = ParallelConvolution(channels, growth, config.kernels, dilation, own_input)
         self.second = ParallelConvolution(growth, growth, config.kernels, dilation, False)
@@ -138,7 +98,7 @@ class ParallelConvolution(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernels: tuple[int, ...],
+        kernels: list[int],
         dilation: int,
         own_input: bool,
     ):

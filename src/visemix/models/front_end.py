@@ -13,46 +13,32 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-POOLING = ("average", "conv3d")
+from visemix.config.model import Recogniser
 
 
 class FrontEnd(nn.Module):
     """Grey clips (B, T, S, S) -> one vector a frame (B, 8 * width, T).
 
-    Args:
-        input_size: S, side of the input (only `pooling="conv3d"` needs to know it).
-        width: channels of the stem and of the first stage; 64 is the published size.
-        tsm_ratios: for each of the four stages, the share of channels that a block shifts one
-            frame forward, and as many one frame back, before its first convolution (TSM: 1/8).
-            (0, 0, 0, 0) switches the shift off.
-        pooling: "average", or "conv3d": a dense 3 x h x w convolution over the h x w map of the
-            last stage, without bias, with batch normalisation.
+    Of a stage's temporal_shift, each block shifts that proportion of its channels one frame
+    forward, and as many one frame back, before its first convolution (TSM: 1/8). The pooling
+    "conv3d" is a dense 3 x h x w convolution over the h x w map of the last stage, without bias,
+    with batch normalisation; it alone depends on the input's size.
     """
 
-    def __init__(
-        self,
-        input_size: int = 88,
-        width: int = 64,
-        tsm_ratios: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
-        pooling: str = "average",
-    ):
+    def __init__(self, config: Recogniser):
         super().__init__()
-        if pooling not in POOLING:
-            raise ValueError(f"pooling is {pooling!r}; it must be one of {', '.join(POOLING)}")
-        if len(tsm_ratios) != 4 or not all(0 <= ratio <= 0.5 for ratio in tsm_ratios):
-            raise ValueError(f"tsm_ratios is {tsm_ratios}; four numbers in [0, 0.5] are needed")
-        self.stem = Stem(width)
+        self.stem = Stem(config.width)
         self.blocks = nn.ModuleList()
-        channels = width
-        for stage, ratio in enumerate(tsm_ratios):
+        channels = config.width
+        for stage, proportion in enumerate(config.temporal_shift):
             for block in range(2):
                 stride = 2 if stage and not block else 1
-                self.blocks.append(BasicBlock(channels, width << stage, stride, ratio))
-                channels = width << stage
+                self.blocks.append(BasicBlock(channels, config.width << stage, stride, proportion))
+                channels = config.width << stage
         self.out_channels = channels
         self.pool = None
-        if pooling == "conv3d":
-            side = -(-input_size // 32)
+        if config.pooling == "conv3d":
+            side = -(-config.input_size // 32)
             self.pool = PoolingConvolution(channels, side)
         initialise_convolutions(self)
 
@@ -92,9 +78,9 @@ class Stem(nn.Module):
 class BasicBlock(nn.Module):
     """Basic residual block (He et al., arXiv 1512.03385) with swish and a temporal shift."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int, tsm_ratio: float):
+    def __init__(self, in_channels: int, channels: int, stride: int, proportion: float):
         super().__init__()
-        self.shifted = int(tsm_ratio * in_channels)
+        self.shifted = int(proportion * in_channels)
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)

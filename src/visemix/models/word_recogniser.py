@@ -1,7 +1,7 @@
 """Isolated-word lip reader: front-end, DC-TCN back-end, word head, and LipGen's two additions.
 
 Paper: Hao et al., "LipGen: viseme-guided lip video generation for enhancing visual speech
-recognition" (arXiv 2501.04204, sections II-B, II-C, III-C). What the paper leaves unsaid, and how
+recognition" (arXiv 2501.04204, sections II-B, II-C, III-C). What the paper leaves unstated, and how
 it is read here:
 
 * the auxiliary viseme branch, "connected after the front-end network to extract temporal
@@ -13,87 +13,13 @@ it is read here:
   words, it replaces the pooling before their classifier.
 """
 
-from dataclasses import asdict, dataclass, field
-
 import torch
 from torch import nn
 
-from visemix.config.runs import TAFM_ON, VISEME_BRANCHES
-from visemix.models.dctcn import DCTCN, DCTCNConfig
+from visemix.config.model import Recogniser
+from visemix.models.dctcn import DCTCN
 from visemix.models.front_end import FrontEnd
 from visemix.models.temporal_attention_fusion import fused_logits
-
-
-@dataclass(frozen=True)
-class RecogniserConfig:
-    """Everything that fixes the network; the defaults are the published full size.
-
-    Attributes:
-        n_words: number of words to tell apart.
-        n_visemes: number of viseme classes.
-        input_size: side of the network input in pixels.
-        width: channels of the front-end's stem; frame features have 8 * width.
-        tsm_ratios, pooling: see `FrontEnd`.
-        backend: size of the DC-TCN.
-        viseme_branch: train with the auxiliary viseme classifier, on a DC-TCN of its own or on the
-            words' ("none" | "own" | "shared").
-        tafm_on: the heads that the temporal attention fusion module pools for ("none" | "visemes" |
-            "words" | "both"); the others average.
-        gamma: its sharpness, from 0 to infinity.
-        lambda_: its weight.
-    """
-
-    n_words: int
-    n_visemes: int = 18
-    input_size: int = 88
-    width: int = 64
-    tsm_ratios: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
-    pooling: str = "average"
-    backend: DCTCNConfig = field(default_factory=DCTCNConfig)
-    viseme_branch: str = "none"
-    tafm_on: str = "none"
-    gamma: float = float("inf")
-    lambda_: float = 0.1
-
-    def __post_init__(self):
-        if self.n_words < 2 or self.n_visemes < 1 or self.width < 1:
-            raise ValueError(
-                f"n_words {self.n_words}, n_visemes {self.n_visemes}, width {self.width}: "
-                "at least 2 words, 1 viseme and 1 channel are needed"
-            )
-        if not self.gamma >= 0:
-            raise ValueError(f"gamma is {self.gamma}; it must lie between 0 and infinity")
-        for name, known in (("viseme_branch", VISEME_BRANCHES), ("tafm_on", TAFM_ON)):
-            if getattr(self, name) not in known:
-                choices = ", ".join(known)
-                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {choices}")
-        if self.tafm_on in ("visemes", "both") and self.viseme_branch == "none":
-            raise ValueError(
-                f"tafm_on is {self.tafm_on!r}; that needs a viseme_branch, own or shared"
-            )
-
-    def to_json(self) -> dict:
-        """Plain values for a JSON file; infinity becomes the string "inf"."""
-        values = asdict(self)
-        values["gamma"] = "inf" if self.gamma == float("inf") else self.gamma
-        return values
-
-    @classmethod
-    def from_json(cls, values: dict) -> "RecogniserConfig":
-        """The inverse of `to_json`, also of what stood there before there was `tafm_on`."""
-        values = dict(values)
-        if "tafm" in values:  # it stood on the words, and the branch on their features
-            values["tafm_on"] = "words" if values.pop("tafm") else "none"
-            values["viseme_branch"] = "shared" if values["viseme_branch"] else "none"
-        backend = {k: tuple(v) if isinstance(v, list) else v for k, v in values["backend"].items()}
-        return cls(
-            **{
-                **values,
-                "tsm_ratios": tuple(values["tsm_ratios"]),
-                "backend": DCTCNConfig(**backend),
-                "gamma": float(values["gamma"]),
-            }
-        )
 
 
 class WordRecogniser(nn.Module):
@@ -103,19 +29,17 @@ class WordRecogniser(nn.Module):
     branch, otherwise None.
     """
 
-    def __init__(self, config: RecogniserConfig):
+    def __init__(self, config: Recogniser):
         super().__init__()
         self.config = config
-        self.front_end = FrontEnd(
-            config.input_size, config.width, config.tsm_ratios, config.pooling
-        )
-        self.back_end = DCTCN(self.front_end.out_channels, config.backend)
-        features = config.backend.out_channels
+        self.front_end = FrontEnd(config)
+        self.back_end = DCTCN(self.front_end.out_channels, config)
+        features = self.back_end.out_channels
         self.word_head = _head(features, config.n_words)
         # The branch comes last, so that the words' weights start the same with and without it.
         self.viseme_back_end = self.viseme_head = None
         if config.viseme_branch == "own":
-            self.viseme_back_end = DCTCN(self.front_end.out_channels, config.backend)
+            self.viseme_back_end = DCTCN(self.front_end.out_channels, config)
         if config.viseme_branch != "none":
             self.viseme_head = _head(features, config.n_visemes)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import yaml
 
 from visemix.config.generator_names import GENERATORS
-from visemix.config.runs import check_heads
+from visemix.config.runs import check_heads, check_tafm
 from visemix.papers.mixture_runs import repeats_name, split_name
 
 PAPERS = Path(__file__).parents[3] / "papers"
+HEADS = ("viseme_branch", "tafm_on", "lambda", "gamma")  # what a run says of the network's heads
 
 
 @dataclass(frozen=True)
@@ -150,17 +151,10 @@ def resolve_run(run: str, parameters: dict) -> dict:
 def _check_run(run: str, settings: dict, changes: dict) -> None:
     try:
         check_heads(settings)
+        check_tafm(*(settings[name] for name in HEADS))
     except ValueError as error:
         raise ValueError(f"runs.{run}: {error}") from None
-    tafm_on = settings["tafm_on"]
-    if tafm_on in ("visemes", "both") and settings["viseme_branch"] == "none":
-        raise ValueError(
-            f"runs.{run}: tafm_on: {tafm_on} needs a viseme_branch, own or shared; or take "
-            "tafm_on: words"
-        )
-    if tafm_on != "none" and (settings["lambda"] is None or settings["gamma"] is None):
-        raise ValueError(f"runs.{run}: tafm_on needs lambda and gamma; add them in params.yaml")
-    if tafm_on == "none" and {"lambda", "gamma"} & set(changes):
+    if settings["tafm_on"] == "none" and {"lambda", "gamma"} & set(changes):
         raise ValueError(f"runs.{run}: lambda and gamma act only with tafm_on, which is none")
     if (settings["repeats"] == math.inf) == settings["synthetic"]:
         raise ValueError(
@@ -200,31 +194,21 @@ def mixture_name(settings: dict, parameters: dict) -> str:
     return f"{corpus}-{generator}-{repeats_name(settings['repeats'])}"
 
 
-def model_settings(run: dict, model: dict) -> dict:
-    """Arguments of the recogniser's configuration for a resolved run.
-
-    `run` is the value of `resolve_run`, `model` the section of params.yaml. The baseline, without
-    cro-TSM, shifts no channels and pools globally (our reading of 'Baseline').
-    """
-    shift = run["temporal_shift"]
-    return model | {
-        "temporal_shift": model["temporal_shift"] if shift else [0.0] * 4,
-        "pooling": "conv3d" if shift else "average",
-        "viseme_branch": run["viseme_branch"],
-        "tafm_on": run["tafm_on"],
-        "lambda": run["lambda"],
-        "gamma": run["gamma"],
-    }
-
-
 def mixture_file(run: str, parameters: dict) -> Path:
     """The mixture that a run is trained on."""
     return Path("data/mixtures") / f"{resolve_run(run, parameters)['mixture']}.json"
 
 
 def model_of_run(run: str, parameters: dict) -> dict:
-    """`model_settings` of a run by its name."""
-    return model_settings(resolve_run(run, parameters), parameters["model"])
+    """Fields of config.model.Recogniser: the section `model`, and what a run says of the network.
+
+    The baseline, without cro-TSM, shifts no channels and pools globally: our reading of 'Baseline'.
+    """
+    settings = resolve_run(run, parameters)
+    model = parameters["model"] | {name: settings[name] for name in HEADS}
+    if settings["temporal_shift"]:
+        return model | {"pooling": "conv3d"}
+    return model | {"pooling": "average", "temporal_shift": [0.0] * 4}
 
 
 def training_of_run(run: str, parameters: dict) -> dict:
@@ -236,7 +220,7 @@ def equal_of_run(run: str, parameters: dict) -> str:
     """What a run has in common with one on the real clips alone: 'updates' or 'epochs'.
 
     As its name says, else as `training.equal`. Real clips alone, and sets of a fixed size
-    (shares), take `training.steps` updates either way.
+    (samplings), take `training.steps` updates either way.
     """
     settings = resolve_run(run, parameters)
     if not settings["synthetic"] or "share" in settings:

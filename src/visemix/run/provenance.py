@@ -24,7 +24,7 @@ LIBRARIES = ("torch", "numpy", "scipy", "pandas", "onnxruntime", "opencv-python-
 def code_digest(*entries: str | PathLike) -> str:
     """sha256 (first 16 hexadecimal digits) over the code that modules or scripts make use of.
 
-    entries: names of modules such as 'visemix.training.loop' (a module's own is `__name__`), or
+    entries: names of modules such as 'visemix.training.words' (a module's own is `__name__`), or
     paths of scripts; see code_files. Rules carry it as a parameter: Snakemake itself notices
     changes of a rule's script, but not of the library modules it imports.
     """

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def run_steps(
     parts: dict,
-    step: Callable[[int, object, dict], dict[str, torch.Tensor]],
+    step: Callable[[int, Any, dict], dict[str, torch.Tensor]],
     validate: Callable[[int, dict], dict[str, float]],
     *,
     steps: int,
@@ -72,7 +73,7 @@ def run_steps(
         FloatingPointError: a loss is not finite at a validation.
     """
     first = data_parallel.rank() == 0
-    state = {"step": 0, "history": [], "sums": {}, "notes": {}}
+    state: dict = {"step": 0, "history": [], "sums": {}, "notes": {}}
     state["processes"] = data_parallel.processes()
     saved = checkpoints.load_checkpoint(folder, identity, device, data_parallel.processes())
     data_parallel.any_of(False)  # nobody writes before all have read

@@ -57,7 +57,7 @@ class LipReaderLoss(nn.Module):
 
     def __init__(self, run_folder: str | Path, device: str | torch.device = "cpu"):
         super().__init__()
-        from visemix.training.run_folder import load_recogniser
+        from visemix.training.recogniser import load_recogniser
 
         self.reader, _, self.input = load_recogniser(run_folder, str(device))
         self.reader.requires_grad_(False)

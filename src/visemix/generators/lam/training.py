@@ -23,7 +23,7 @@ from visemix.generators.speech_windows import spectra_of
 from visemix.run.atomic import sha256_bytes, sha256_file
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
-from visemix.training.run_folder import WEIGHTS as READER
+from visemix.training.recogniser import WEIGHTS as READER
 from visemix.training.steps import prepare_torch, run_steps
 
 TERMS = ("speech", "total", "reconstruction", "image", "sequence", "visual", "logits",
