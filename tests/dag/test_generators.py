@@ -1,6 +1,6 @@
 """`snakemake generators` plans what the comparison needs, the default job none of it."""
 
-from tests.conftest import planned_jobs, snakemake
+from tests.helpers.workflow import planned_jobs, snakemake
 
 
 def compared(*generators):

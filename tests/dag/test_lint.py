@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 
 def call(*command):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import REPOSITORY, planned_jobs, snakemake
+from tests.helpers.workflow import REPOSITORY, planned_jobs, snakemake
 
 from visemix.audit import cell as audit_module
 from visemix.audit.cell import audit

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from tests.conftest import clean_environment, snakemake
+from tests.helpers.workflow import clean_environment, snakemake
 
 from visemix.papers.cells import run_names, table_cells, table_names
 

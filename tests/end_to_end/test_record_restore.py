@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import clean_environment, git, planned_jobs
+from tests.helpers.workflow import clean_environment, git, planned_jobs
 
 
 def visemix(directory, *arguments):

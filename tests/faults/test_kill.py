@@ -1,6 +1,5 @@
 """Processes that are killed or meet each other: what is started again ends in the same bytes."""
 
-import hashlib
 import os
 import random
 import re
@@ -13,25 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.conftest import REPOSITORY, clean_environment, snakemake
-from tests.faults import toy_training
+from tests.helpers import toy_training
+from tests.helpers.workflow import REPOSITORY, clean_environment, digests, snakemake
 
 # files that hold no times and no paths
-EXACT = (
-    "data/corpora/**/*.mp4", "data/crops/*/*.npy", "data/crops/*/index.parquet",
-    "runs/**/*.safetensors", "runs/**/history.csv", "evaluations/**/predictions.parquet",
-    "tables/**/*.csv", "tables/**/*.md", "tables/**/*.png", "tables/**/*-metrics.json",
-)  # fmt: skip
 RUN = "runs/lipgen-R1/seed-0"
 # A checkpoint after every step; it has no part in the result, but in what Snakemake compares.
 CAREFUL = ["--config", "overrides={training: {checkpoint_seconds: 0.0001}}"]
-
-
-def digests(directory: Path) -> dict[str, str]:
-    files = [f for pattern in EXACT for f in directory.glob(pattern) if f.is_file()]
-    return {
-        str(f.relative_to(directory)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files
-    }
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import REPOSITORY
-from toy_codebook import LOUD_OR_NOT
+from tests.helpers.toy_codebook import LOUD_OR_NOT
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.parameters import resolve_parameters, trained_settings
 from visemix.generators.aniportrait_small.diffusion import add_noise, sample

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.conftest import REPOSITORY
-from toy_codebook import LOUD_OR_NOT
-from toy_speech import ToySpeech
+from tests.helpers.toy_codebook import LOUD_OR_NOT
+from tests.helpers.toy_speech import ToySpeech
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.generators import aniportrait_small, contract
 from visemix.generators.aniportrait_small import training
@@ -88,7 +88,7 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
-import test_aniportrait_small_training
+from tests.unit import test_aniportrait_small_training
 test_aniportrait_small_training.run(Path(sys.argv[1]), checkpoint_seconds=1e-6)
 """
 
@@ -97,7 +97,7 @@ test_aniportrait_small_training.run(Path(sys.argv[1]), checkpoint_seconds=1e-6)
 def test_a_training_stopped_in_the_middle_ends_in_the_same_bytes(finished, tmp_path, kind):
     folder, _ = finished
     stopped = tmp_path / "stopped"
-    code = CHILD.format(paths=[str(Path(__file__).parent), str(REPOSITORY)])
+    code = CHILD.format(paths=[str(REPOSITORY)])
     child = subprocess.Popen([sys.executable, "-c", code, str(stopped)], env=dict(os.environ))
     checkpoint = tmp_path / "stopped.resume" / FILE_NAME
     deadline = time.monotonic() + 300

@@ -17,9 +17,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from test_augmentation import clips_of
-from test_loop import MODEL, TRAINING, VISEMES, data, same_result, wait_for_checkpoint
-from toy_clips import WORDS
+from tests.helpers.toy_clips import WORDS, clips_of
+from tests.helpers.toy_words import (
+    MODEL,
+    TRAINING,
+    VISEMES,
+    make_data,
+    same_result,
+    wait_for_checkpoint,
+)
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.clips.augmentation import Augmentation, augment, draw, mix, part_of
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
@@ -27,11 +34,15 @@ from visemix.training.config import TrainingConfig
 from visemix.training.launch import launch
 from visemix.training.loop import train
 
-__all__ = ["data"]  # the fixture of test_loop
 # Soft attention: a hard choice of the frame could turn another rounding into another frame.
 SOFT = replace(MODEL, gamma=4.0)
 ONE = replace(TRAINING, steps=20, validate_every=10)
 TWO = replace(ONE, processes=2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data"))
 
 
 def run(folder: Path, data: dict, training: TrainingConfig) -> dict:
@@ -81,7 +92,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import test_ddp
+from tests.unit import test_ddp
 test_ddp.run(Path(sys.argv[1]), json.loads(sys.argv[2]), test_ddp.careful())
 """
 
@@ -93,7 +104,7 @@ def careful() -> TrainingConfig:
 
 def start(folder: Path, data: dict) -> tuple[subprocess.Popen, list[psutil.Process]]:
     """The process that launches the training, and those that train, once there is a checkpoint."""
-    command = [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parent)), str(folder)]
+    command = [sys.executable, "-c", CHILD.format(tests=str(REPOSITORY)), str(folder)]
     child = subprocess.Popen(
         [*command, json.dumps(data, default=str)], env={**os.environ, "PYTHONWARNINGS": "ignore"},
         stderr=subprocess.PIPE, text=True,

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toy_speech import ToySpeech
+from tests.helpers.toy_speech import ToySpeech
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.parameters import resolve_parameters, trained_settings
 from visemix.generators import lam
@@ -144,7 +145,7 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import test_lam_training
+from tests.unit import test_lam_training
 test_lam_training.run(Path(sys.argv[1]), checkpoint_seconds=0.0)
 """
 
@@ -153,7 +154,7 @@ test_lam_training.run(Path(sys.argv[1]), checkpoint_seconds=0.0)
 def test_a_training_stopped_in_the_middle_ends_in_the_same_bytes(finished, tmp_path, kind):
     folder, _ = finished
     stopped = tmp_path / "stopped"
-    code = CHILD.format(tests=str(Path(__file__).parent))
+    code = CHILD.format(tests=str(REPOSITORY))
     child = subprocess.Popen([sys.executable, "-c", code, str(stopped)], env=dict(os.environ))
     checkpoint = tmp_path / "stopped.resume" / FILE_NAME
     deadline = time.monotonic() + 300

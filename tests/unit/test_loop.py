@@ -16,12 +16,18 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
-from toy_clips import WORDS, make_toy
+from tests.helpers.toy_clips import WORDS
+from tests.helpers.toy_words import (
+    MODEL,
+    TRAINING,
+    VISEMES,
+    make_data,
+    same_result,
+    wait_for_checkpoint,
+)
+from tests.helpers.workflow import REPOSITORY
 
-from visemix.clips.augmentation import Augmentation
 from visemix.clips.mixture import make_mixture
-from visemix.models.dctcn import DCTCNConfig
-from visemix.models.word_recogniser import RecogniserConfig
 from visemix.training import loop, run_folder
 from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
 from visemix.training.config import TrainingConfig
@@ -29,34 +35,10 @@ from visemix.training.entries import Entries
 from visemix.training.loop import learning_rate, train
 from visemix.training.run_folder import load_recogniser
 
-MODEL = RecogniserConfig(
-    n_words=len(WORDS),
-    n_visemes=5,
-    input_size=32,
-    width=4,
-    tsm_ratios=(0.0, 0.125, 0.125, 0.125),
-    backend=DCTCNConfig(layers=(1,), growth=12, reduced=16),
-    viseme_branch="own",
-    tafm_on="visemes",
-)
-TRAINING = TrainingConfig(
-    steps=60,
-    batch_size=8,
-    learning_rate=3e-3,
-    validate_every=20,
-    augmentation=Augmentation(time_mask=3),
-)
-VISEMES = np.eye(3, 5, dtype=np.float32)
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    real, synthetic = make_toy(folder / "real", 30), make_toy(folder / "synthetic", 24, seed=1)
-    return {
-        "mixture": make_mixture("toy", real, synthetic, 1.5, seed=0, redraw="epoch"),
-        "validation_folder": make_toy(folder / "validation", 24, seed=2),
-    }
+    return make_data(tmp_path_factory.mktemp("data"))
 
 
 def run(folder: Path, data: dict, training=TRAINING, model=MODEL, seed=0, visemes=VISEMES):
@@ -124,7 +106,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import test_loop
+from tests.unit import test_loop
 test_loop.run(Path(sys.argv[1]), json.loads(sys.argv[2]), test_loop.slow_training())
 """
 
@@ -136,29 +118,13 @@ def slow_training() -> TrainingConfig:
 
 def start(folder: Path, data: dict) -> subprocess.Popen:
     values = json.dumps({name: value for name, value in data.items()}, default=str)
-    code = CHILD.format(tests=str(Path(__file__).parent))
+    code = CHILD.format(tests=str(REPOSITORY))
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder), values],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
-    )
-
-
-def wait_for_checkpoint(folder: Path, child: subprocess.Popen) -> None:
-    path = folder.with_name(folder.name + ".resume") / FILE_NAME
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert child.poll() is None, child.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def same_result(folder: Path, reference: Path) -> bool:
-    return all(
-        (folder / name).read_bytes() == (reference / name).read_bytes()
-        for name in ("model.safetensors", "history.csv")
     )
 
 

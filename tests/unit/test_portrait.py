@@ -3,7 +3,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-from tests.unit.test_sound_to_visemes import small_codebook
+from tests.helpers.toy_codebook import small_codebook
 
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.crops import crop_clip

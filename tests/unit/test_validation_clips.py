@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from toy_talkers import ToyTalkers
+from tests.helpers.toy_talkers import ToyTalkers
 
 from visemix.generators.paired_clips import spread_rows
 from visemix.generators.speech_windows import spectra_of

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.toy_talkers import FRAMES, ToyTalkers
+from tests.helpers.workflow import REPOSITORY
 from threadpoolctl import threadpool_limits
-from toy_talkers import FRAMES, ToyTalkers
 
 from visemix.config.parameters import merge, read_scales, resolve_parameters, trained_settings
 from visemix.generators.speech_windows import mel_spectrogram, spectra_of

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.helpers.toy_talkers import ToyTalkers
+from tests.helpers.workflow import REPOSITORY
 from threadpoolctl import threadpool_limits
-from toy_talkers import ToyTalkers
 
 from visemix.generators import wav2lip
 from visemix.generators.wav2lip import gan
@@ -174,14 +175,14 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
-import test_wav2lip_training
+from tests.unit import test_wav2lip_training
 from visemix.generators.wav2lip import gan
 test_wav2lip_training.short_run(Path(sys.argv[1]), gan, checkpoint_seconds=0.0)
 """
 
 
 def start(folder: Path) -> subprocess.Popen:
-    code = CHILD.format(tests=str(Path(__file__).parent))
+    code = CHILD.format(tests=str(REPOSITORY))
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder)],

@@ -1,8 +1,12 @@
 """A codebook that hears an open vowel where it is loud and a pause elsewhere, at no cost."""
 
-import numpy as np
+from functools import cache
 
-from visemix.generators.sound_to_visemes import CONTEXT, N_CEPSTRA, Codebook
+import numpy as np
+import pytest
+
+from visemix.generators import sound_to_visemes
+from visemix.generators.sound_to_visemes import CONTEXT, N_CEPSTRA, Codebook, build_codebook
 
 
 def loud_or_not() -> Codebook:
@@ -15,3 +19,12 @@ def loud_or_not() -> Codebook:
 
 
 LOUD_OR_NOT = loud_or_not()
+
+
+@cache
+def small_codebook():
+    """One of less speech, for tests that need no accuracy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sound_to_visemes, "SENTENCES_PER_VOICE", 8)
+        patch.setattr(sound_to_visemes, "ACCENTS", sound_to_visemes.ACCENTS[:2])
+        return build_codebook()

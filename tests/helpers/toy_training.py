@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from tests.conftest import REPOSITORY
-from tests.unit.toy_clips import WORDS, toy_records
+from tests.helpers.toy_clips import WORDS, toy_records
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.clips.mixture import make_mixture
 from visemix.clips.shard_writer import build_crops
@@ -77,7 +77,7 @@ def start(data: Path, folder: Path, processes: int) -> subprocess.Popen:
     path = checkpoint_of(folder)
     before = path.stat().st_mtime_ns if path.exists() else None
     code = (
-        "import sys; from pathlib import Path; from tests.faults import toy_training as t; "
+        "import sys; from pathlib import Path; from tests.helpers import toy_training as t; "
         "t.run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), 0.0)"
     )
     child = subprocess.Popen(

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "faults.md"
 HEAD = """# Faults and what comes of them

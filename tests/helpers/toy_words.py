@@ -1,0 +1,59 @@
+"""A small training of the word recogniser on toy crop sets."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+from tests.helpers.toy_clips import WORDS, make_toy
+
+from visemix.clips.augmentation import Augmentation
+from visemix.clips.mixture import make_mixture
+from visemix.models.dctcn import DCTCNConfig
+from visemix.models.word_recogniser import RecogniserConfig
+from visemix.training.checkpoints import FILE_NAME
+from visemix.training.config import TrainingConfig
+
+MODEL = RecogniserConfig(
+    n_words=len(WORDS),
+    n_visemes=5,
+    input_size=32,
+    width=4,
+    tsm_ratios=(0.0, 0.125, 0.125, 0.125),
+    backend=DCTCNConfig(layers=(1,), growth=12, reduced=16),
+    viseme_branch="own",
+    tafm_on="visemes",
+)
+TRAINING = TrainingConfig(
+    steps=60,
+    batch_size=8,
+    learning_rate=3e-3,
+    validate_every=20,
+    augmentation=Augmentation(time_mask=3),
+)
+VISEMES = np.eye(3, 5, dtype=np.float32)
+
+
+def make_data(folder: Path) -> dict:
+    """Crop sets of two sources and of validation clips in `folder`, as arguments of a training."""
+    real, synthetic = make_toy(folder / "real", 30), make_toy(folder / "synthetic", 24, seed=1)
+    return {
+        "mixture": make_mixture("toy", real, synthetic, 1.5, seed=0, redraw="epoch"),
+        "validation_folder": make_toy(folder / "validation", 24, seed=2),
+    }
+
+
+def wait_for_checkpoint(folder: Path, child: subprocess.Popen) -> None:
+    path = folder.with_name(folder.name + ".resume") / FILE_NAME
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert child.poll() is None, child.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def same_result(folder: Path, reference: Path) -> bool:
+    return all(
+        (folder / name).read_bytes() == (reference / name).read_bytes()
+        for name in ("model.safetensors", "history.csv")
+    )
