@@ -1,13 +1,16 @@
 """Fixtures shared by all tests. `finished_run` is the whole DAG at scale `test`, run once."""
 
-import re
-import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from tests.helpers.once import made_once
 from tests.helpers.real_clips import REAL_CLIPS, copy_named
-from tests.helpers.workflow import REPOSITORY, git, snakemake
+from tests.helpers.workflow import clone_and_run
+
+settings.register_profile("any machine", deadline=None)  # no test depends on time
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +30,4 @@ def finished_run(tmp_path_factory) -> Path:
 
     Its params.yaml says `scale: test`, as a user would write it.
     """
-    clone = tmp_path_factory.mktemp("finished-run") / "visemix"
-    files = git(REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
-    for name in filter(None, files):
-        if (REPOSITORY / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, clone / name)
-    parameters = (clone / "params.yaml").read_text()
-    (clone / "params.yaml").write_text(
-        re.sub(r"^scale: \w+", "scale: test", parameters, flags=re.M)
-    )
-    git(clone, "init", "--quiet")
-    git(clone, "add", "--all")
-    git(clone, "commit", "--quiet", "--message", "clone")
-    snakemake(clone)
-    return clone
+    return made_once(tmp_path_factory.getbasetemp(), "finished-run", clone_and_run) / "visemix"

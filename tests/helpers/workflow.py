@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,24 @@ def git(directory: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     command = ["git", *identity, *arguments]
     return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
+
+
+def clone_and_run(folder: Path) -> None:
+    """Copy this repository to folder/visemix, at `scale: test`, and run its default target."""
+    clone = folder / "visemix"
+    files = git(REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
+    for name in filter(None, files):
+        if (REPOSITORY / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, clone / name)
+    parameters = (clone / "params.yaml").read_text()
+    (clone / "params.yaml").write_text(
+        re.sub(r"^scale: \w+", "scale: test", parameters, flags=re.M)
+    )
+    git(clone, "init", "--quiet")
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", "clone")
+    snakemake(clone)
 
 
 def digests(directory: Path) -> dict[str, str]:
