@@ -35,11 +35,18 @@ VISEMES = np.eye(3, 5, dtype=np.float32)
 
 
 def make_data(folder: Path) -> dict:
-    """Crop sets of two sources and of validation clips in `folder`, as arguments of a training."""
-    real, synthetic = make_toy(folder / "real", 30), make_toy(folder / "synthetic", 24, seed=1)
+    """Crop sets of two sources and of validation clips in `folder`, as arguments of a training.
+
+    Those that are there already are taken.
+    """
+    if not folder.exists():
+        make_toy(folder / "real", 30)
+        make_toy(folder / "synthetic", 24, seed=1)
+        make_toy(folder / "validation", 24, seed=2)
+    sources = folder / "real", folder / "synthetic"
     return {
-        "mixture": make_mixture("toy", real, synthetic, 1.5, seed=0, redraw="epoch"),
-        "validation_folder": make_toy(folder / "validation", 24, seed=2),
+        "mixture": make_mixture("toy", *sources, 1.5, seed=0, redraw="epoch"),
+        "validation_folder": folder / "validation",
     }
 
 

@@ -42,7 +42,7 @@ TWO = replace(ONE, processes=2)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data"))
+    return make_data(tmp_path_factory.mktemp("words") / "data")
 
 
 def run(folder: Path, data: dict, training: TrainingConfig) -> dict:
