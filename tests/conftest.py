@@ -1,5 +1,6 @@
 """Fixtures shared by all tests. `finished_run` is the whole DAG at scale `test`, run once."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,10 @@ def real_clips(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Path:
-    """A clone of this repository with a finished run of the default target; do not change it.
+    """This process's clone of the repository with a finished run of the default target.
 
-    Its params.yaml says `scale: test`, as a user would write it.
+    Its params.yaml says `scale: test`, as a user would write it. Do not change it. The run is made
+    once for all processes; each has a copy, because Snakemake writes notes also where it looks.
     """
-    return made_once(tmp_path_factory.getbasetemp(), "finished-run", clone_and_run) / "visemix"
+    made = made_once(tmp_path_factory.getbasetemp(), "finished-run", clone_and_run)
+    return shutil.copytree(made, tmp_path_factory.mktemp("finished-run") / "visemix", symlinks=True)

@@ -24,14 +24,16 @@ def dvc(*arguments, directory):
 
 
 @pytest.fixture(scope="module")
-def recorded(finished_run):
-    remote = finished_run.parent / "remote"
-    dvc("remote", "add", "--default", "store", str(remote), directory=finished_run)
-    done = visemix(finished_run, "record")
+def recorded(finished_run, tmp_path_factory):
+    """A copy of the finished run that was recorded."""
+    tree = tmp_path_factory.mktemp("recorded") / "visemix"
+    shutil.copytree(finished_run, tree, symlinks=True)
+    dvc("remote", "add", "--default", "store", str(tree.parent / "remote"), directory=tree)
+    done = visemix(tree, "record")
     assert done.returncode == 0, done.stdout + done.stderr
-    git(finished_run, "add", "--all")
-    git(finished_run, "commit", "--quiet", "--message", "record")
-    return finished_run
+    git(tree, "add", "--all")
+    git(tree, "commit", "--quiet", "--message", "record")
+    return tree
 
 
 def clone(source, folder):

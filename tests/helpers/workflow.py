@@ -59,9 +59,8 @@ def git(directory: Path, *arguments: str) -> str:
     return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
 
 
-def clone_and_run(folder: Path) -> None:
-    """Copy this repository to folder/visemix, at `scale: test`, and run its default target."""
-    clone = folder / "visemix"
+def clone_and_run(clone: Path) -> None:
+    """Copy this repository to `clone`, at `scale: test`, and run its default target."""
     files = git(REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
     for name in filter(None, files):
         if (REPOSITORY / name).is_file():
