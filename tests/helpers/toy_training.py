@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 from tests.helpers.toy_clips import WORDS, toy_records
 from tests.helpers.workflow import REPOSITORY
 
@@ -88,3 +89,11 @@ def start(data: Path, folder: Path, processes: int) -> subprocess.Popen:
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.005)
     return child
+
+
+def ranks_of(child: subprocess.Popen) -> list[psutil.Process]:
+    """The two processes that train, of one that watches them."""
+    children = psutil.Process(child.pid).children()
+    ranks = [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+    assert len(ranks) == 2
+    return ranks

@@ -1,7 +1,5 @@
 """A small training of the word recogniser on toy crop sets."""
 
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ from visemix.clips.augmentation import Augmentation
 from visemix.clips.mixture import make_mixture
 from visemix.models.dctcn import DCTCNConfig
 from visemix.models.word_recogniser import RecogniserConfig
-from visemix.training.checkpoints import FILE_NAME
 from visemix.training.config import TrainingConfig
 
 MODEL = RecogniserConfig(
@@ -48,19 +45,3 @@ def make_data(folder: Path) -> dict:
         "mixture": make_mixture("toy", *sources, 1.5, seed=0, redraw="epoch"),
         "validation_folder": folder / "validation",
     }
-
-
-def wait_for_checkpoint(folder: Path, child: subprocess.Popen) -> None:
-    path = folder.with_name(folder.name + ".resume") / FILE_NAME
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert child.poll() is None, child.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def same_result(folder: Path, reference: Path) -> bool:
-    return all(
-        (folder / name).read_bytes() == (reference / name).read_bytes()
-        for name in ("model.safetensors", "history.csv")
-    )

@@ -77,6 +77,7 @@ def clone_and_run(clone: Path) -> None:
 
 
 def digests(directory: Path) -> dict[str, str]:
+    """{path: sha256} of the files of a run that hold no times and no paths."""
     files = [f for pattern in EXACT for f in directory.glob(pattern) if f.is_file()]
     return {
         str(f.relative_to(directory)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files
