@@ -1,4 +1,4 @@
-"""A codebook that hears an open vowel where it is loud and a pause elsewhere, at no cost."""
+"""A codebook that predicts an open vowel where it is loud and a pause elsewhere, at no cost."""
 
 from functools import cache
 

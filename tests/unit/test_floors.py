@@ -1,4 +1,4 @@
-"""The package is a house: a room imports only rooms of lower floors, and no file is in a circle."""
+"""The layout of the package: a room imports only rooms of lower floors, no file is in a circle."""
 
 import ast
 import subprocess
