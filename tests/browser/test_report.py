@@ -320,7 +320,7 @@ def test_audits_and_claims_are_counted_and_shown(page, judged):
     go(page, judged, "index.html")
     counts = {row[-2]: int(row[-1]) for row in table_rows(page, "table >> nth=0")}
     shown = ("bitwise equal", "differs", "not audited", "not resolved at this n", "not run")
-    assert [counts[verdict] for verdict in shown] == [1, 1, 10, 1, 1]
+    assert [counts[verdict] for verdict in shown] == [1, 1, 11, 1, 1]
     page.get_by_role("link", name="lipgen/table3/tafm-0.1").click()
     assert page.url.endswith(CELL)
     assert "Differs. the weights of <seed 0> are others" in page.inner_text("main")

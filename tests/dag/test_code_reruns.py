@@ -31,7 +31,7 @@ def project(tmp_path_factory):
     The files are empty: what is planned follows from Snakemake's records of how they were made.
     """
     folder = tmp_path_factory.mktemp("code") / "visemix"
-    for name in ("src", "rules", "workflow_scripts", "papers", "profiles"):
+    for name in ("src", "rules", "workflow_scripts", "papers", "profiles", "scales"):
         shutil.copytree(REPOSITORY / name, folder / name)
     for name in ("Snakefile", "params.yaml"):
         shutil.copy(REPOSITORY / name, folder)

@@ -61,7 +61,7 @@ def test_a_recorded_run_comes_back_in_a_fresh_clone(recorded, restored):
     assert "bitwise equal" in audited.stdout
     # and it knows which parameters the restored files were made with
     change = "overrides={evaluation: {batch_size: 3}}"
-    assert planned_jobs(restored, "--config", change)["evaluate"] == 12
+    assert planned_jobs(restored, "--config", change)["evaluate"] == 13
 
 
 def test_dvc_repeats_compares_and_plots_an_experiment(restored):
