@@ -28,7 +28,7 @@ rule table:
         seeds=PARAMETERS["seeds"],
         runs=lambda wildcards: cells.changes_shown(wildcards.paper, wildcards.table, PARAMETERS),
         generator=GENERATOR,
-        departures=lambda wildcards: departures(wildcards.paper, PARAMETERS),
+        departures=lambda wildcards: departures(wildcards.paper, PARAMETERS | {"runs": {}}),
         code=lambda wildcards: code_digest(SCRIPTS / "table.py"),
     script:
         SCRIPTS / "table.py"

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tests.conftest import planned_jobs
+from tests.helpers.workflow import planned_jobs
 
 CURVE = "{beta: {control: [updates], repeats: [0, 1/3, 1/2, 1, 2, 5, 7, 10, 20, .inf], seeds: [0]}}"
 

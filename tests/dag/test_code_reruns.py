@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.conftest import REPOSITORY, clean_environment
+from tests.helpers.workflow import REPOSITORY, clean_environment
 
 TRAINED = [f"data/generators/miniature-{name}/weights.safetensors" for name in ("lam", "wav2lip")]
 TABLES = {"table": 3, "angles": 1, "claims": 1, "paper_power": 1, "report": 1, "track": 1, "all": 1}

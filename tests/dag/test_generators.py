@@ -1,6 +1,6 @@
-"""`snakemake generators` plans what the comparison needs, the default job none of it."""
+"""`snakemake generators` plans what the comparison of generators needs."""
 
-from tests.conftest import planned_jobs, snakemake
+from tests.helpers.workflow import planned_jobs, snakemake
 
 
 def compared(*generators):
@@ -22,11 +22,6 @@ def test_more_generators_share_the_recognisers_and_the_expert(tmp_path):
     jobs = planned_jobs(tmp_path, *compared("portrait", "viseme", "wav2lip"))
     more = {"evaluation_set": 2, "evaluate": 4, "generator_measures": 2, "train_generator": 1}
     assert jobs == {rule: one.get(rule, 0) + more.get(rule, 0) for rule in {**one, **more}}
-
-
-def test_the_default_job_measures_no_generator(tmp_path):
-    jobs = planned_jobs(tmp_path)
-    assert not {"evaluation_set", "sync_expert", "generator_measures"} & set(jobs)
 
 
 def test_a_generator_that_does_not_exist_is_named(tmp_path):

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 
 def call(*command):
@@ -29,3 +29,10 @@ def test_snakemake_lint():
     found = set(re.findall(r"^ {4}\* (.*)$", done.stdout + done.stderr, re.MULTILINE))
     # the environment is one pip install; no conda environment or container is used
     assert found == {"Specify a conda environment or container for each rule.:"}
+
+
+def test_no_test_imports_a_test():
+    """What tests share is in tests/helpers."""
+    shared = re.compile(r"^ *(?:from|import) +(?:tests\.\w+\.|tests\.)?(?:test_|conftest)", re.M)
+    files = sorted((REPOSITORY / "tests").rglob("*.py"))
+    assert [file.name for file in files if shared.search(file.read_text())] == []

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import REPOSITORY, clean_environment
+from tests.helpers.workflow import REPOSITORY, clean_environment
 
 from visemix.config.parameters import resolve_parameters
 from visemix.plan import make_plan

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tests.conftest import planned_jobs, snakemake
+from tests.helpers.workflow import planned_jobs, snakemake
 
 TRAININGS = 8
 # eight runs on the test split, the full model once more with shuffled frames, four on the pose set

@@ -4,7 +4,7 @@ import ast
 import re
 
 import pytest
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 FILES = sorted((REPOSITORY / "rules").glob("*.smk"))
 

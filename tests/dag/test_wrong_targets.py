@@ -1,7 +1,7 @@
 """A target or a parameter that there is not is answered in one line that says what there is."""
 
 import pytest
-from tests.conftest import snakemake
+from tests.helpers.workflow import snakemake
 
 EVALUATION = "evaluations/lipgen-R6/seed-0"
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from tests.conftest import planned_jobs, snakemake
+from tests.helpers.workflow import planned_jobs, snakemake
 
 from visemix.clips.shards import open_crops
 from visemix.generators.base import mouth_motion

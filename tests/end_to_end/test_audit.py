@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import REPOSITORY, planned_jobs, snakemake
+from tests.helpers.workflow import REPOSITORY, planned_jobs, snakemake
 
 from visemix.audit import cell as audit_module
 from visemix.audit.cell import audit
@@ -391,7 +391,7 @@ def test_what_no_rule_makes_is_borrowed_for_a_run_from_the_corpus_on():
 
 
 def test_a_run_that_fails_is_trouble_and_no_verdict(tree, capsys, monkeypatch):
-    failed = subprocess.CompletedProcess([], 1)
+    failed = subprocess.CompletedProcess([], 1, stdout="")
     monkeypatch.setattr("visemix.audit.rerun.subprocess.run", lambda *_, **__: failed)
     assert main(["audit", CELL]) == 1
     assert "snakemake.log" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from tests.conftest import snakemake
+from tests.helpers.workflow import snakemake
 
 from visemix.media import read_clip, write_clip
 

@@ -5,7 +5,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from tests.conftest import snakemake
+from tests.helpers.workflow import snakemake
 
 OVERRIDES = "overrides={beta: {repeats: [1/2, 1, .inf], shares: [30, 50], samplings: 2}}"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.conftest import snakemake
-from tests.unit.test_external import repository, settings
+from tests.helpers.stand_in_programs import repository, settings
+from tests.helpers.workflow import snakemake
 
 SET = "data/crops/miniature-external-wav2lip-evaluation"
 CLIPS = 6

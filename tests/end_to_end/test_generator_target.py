@@ -6,7 +6,7 @@ import shutil
 import cv2
 import pandas as pd
 import pytest
-from tests.conftest import planned_jobs, snakemake
+from tests.helpers.workflow import planned_jobs, snakemake
 
 from visemix.clips.mixture import make_mixture
 from visemix.evaluation import MIXED, OBSERVER

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from tests.conftest import planned_jobs
+from tests.helpers.workflow import planned_jobs
 
 from visemix.cli import main
 from visemix.plan import make_plan, read_parameters

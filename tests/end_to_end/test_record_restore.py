@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import clean_environment, git, planned_jobs
+from tests.helpers.workflow import clean_environment, git, planned_jobs
 
 
 def visemix(directory, *arguments):
@@ -24,14 +24,16 @@ def dvc(*arguments, directory):
 
 
 @pytest.fixture(scope="module")
-def recorded(finished_run):
-    remote = finished_run.parent / "remote"
-    dvc("remote", "add", "--default", "store", str(remote), directory=finished_run)
-    done = visemix(finished_run, "record")
+def recorded(finished_run, tmp_path_factory):
+    """A copy of the finished run that was recorded."""
+    tree = tmp_path_factory.mktemp("recorded") / "visemix"
+    shutil.copytree(finished_run, tree, symlinks=True)
+    dvc("remote", "add", "--default", "store", str(tree.parent / "remote"), directory=tree)
+    done = visemix(tree, "record")
     assert done.returncode == 0, done.stdout + done.stderr
-    git(finished_run, "add", "--all")
-    git(finished_run, "commit", "--quiet", "--message", "record")
-    return finished_run
+    git(tree, "add", "--all")
+    git(tree, "commit", "--quiet", "--message", "record")
+    return tree
 
 
 def clone(source, folder):
@@ -59,7 +61,7 @@ def test_a_recorded_run_comes_back_in_a_fresh_clone(recorded, restored):
     assert "bitwise equal" in audited.stdout
     # and it knows which parameters the restored files were made with
     change = "overrides={evaluation: {batch_size: 3}}"
-    assert planned_jobs(restored, "--config", change)["evaluate"] == 12
+    assert planned_jobs(restored, "--config", change)["evaluate"] == 13
 
 
 def test_dvc_repeats_compares_and_plots_an_experiment(restored):

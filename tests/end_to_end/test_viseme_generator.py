@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from tests.conftest import snakemake
+from tests.helpers.workflow import snakemake
 
 from visemix.clips.shards import open_crops
 

@@ -6,7 +6,7 @@ docs/faults.md is made from the docstrings and from what the tests see:
 """
 
 import pytest
-from tests.faults import table
+from tests.helpers import faults_table as table
 
 
 def pytest_addoption(parser):

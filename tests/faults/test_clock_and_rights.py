@@ -8,8 +8,8 @@ import time
 
 import pytest
 import yaml
-from tests.conftest import planned_jobs, snakemake
-from tests.faults import toy_training
+from tests.helpers import toy_training
+from tests.helpers.workflow import planned_jobs, snakemake
 
 from visemix.corpora import lrw
 from visemix.faces.crops import crop_set

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.faults import toy_training
+from tests.helpers import toy_training
 
 from visemix.clips.shards import ShardError
 from visemix.corpora import lrw

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from tests.faults import table
+from tests.helpers import faults_table as table
 
 
 def test_the_page_has_the_faults_that_are_tested():

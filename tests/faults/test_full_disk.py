@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 import torch
-from tests.faults import toy_training
+from tests.helpers import toy_training
 
 from visemix.training import checkpoints
 

@@ -11,9 +11,8 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from tests.conftest import REPOSITORY, clean_environment, snakemake
-from tests.faults.test_kill import digests
-from tests.slurm.cluster import missing, one_node_cluster
+from tests.helpers.slurm_cluster import missing, one_node_cluster
+from tests.helpers.workflow import REPOSITORY, clean_environment, digests, snakemake
 
 pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 

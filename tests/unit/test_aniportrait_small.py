@@ -8,8 +8,8 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import REPOSITORY
-from toy_codebook import LOUD_OR_NOT
+from tests.helpers.toy_codebook import LOUD_OR_NOT
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.generators import Aniportrait
 from visemix.config.parameters import resolve_parameters

@@ -1,11 +1,6 @@
-"""What the training of aniportrait-small promises: it learns, and a kill does not show."""
+"""What the training of aniportrait-small promises: it learns, and speaks as a generator."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -13,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.conftest import REPOSITORY
-from toy_codebook import LOUD_OR_NOT
-from toy_speech import ToySpeech
+from tests.helpers.toy_codebook import LOUD_OR_NOT
+from tests.helpers.toy_speech import ToySpeech
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.generators import Aniportrait
 from visemix.faces.pictures import PictureError
@@ -25,7 +20,7 @@ from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.renderer import Renderer
 from visemix.generators.aniportrait_small.unet import UNet
 from visemix.generators.base import Utterance, generator_class
-from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME
+from visemix.training.checkpoints import FILE_NAME
 
 SETTINGS = dict(
     size=8, patch=2, channels=[8, 12], blocks=1, steps=80, batch_size=8, frames=3,
@@ -71,46 +66,6 @@ def test_the_folder_holds_what_identifies_the_training(finished):
         "data_crops_manifest", "held_out_crops_manifest", "weights", "code"
     }  # fmt: skip
     assert not (folder.with_name("finished.resume") / FILE_NAME).exists()
-
-
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished, tmp_path):
-    folder, _ = finished
-    torch.randn(3)  # the global state of torch must not matter
-    run(tmp_path / "again")
-    run(tmp_path / "other", seed=1, steps=2)
-    for name in ("weights.safetensors", "history.csv"):
-        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-        assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
-
-
-CHILD = """
-import sys
-from pathlib import Path
-sys.path[:0] = {paths!r}
-import test_aniportrait_small_training
-test_aniportrait_small_training.run(Path(sys.argv[1]), checkpoint_seconds=1e-6)
-"""
-
-
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGTERM])
-def test_a_training_stopped_in_the_middle_ends_in_the_same_bytes(finished, tmp_path, kind):
-    folder, _ = finished
-    stopped = tmp_path / "stopped"
-    code = CHILD.format(paths=[str(Path(__file__).parent), str(REPOSITORY)])
-    child = subprocess.Popen([sys.executable, "-c", code, str(stopped)], env=dict(os.environ))
-    checkpoint = tmp_path / "stopped.resume" / FILE_NAME
-    deadline = time.monotonic() + 300
-    while not checkpoint.exists():
-        assert child.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    child.send_signal(kind)
-    assert child.wait() == (EXIT_STOPPED if kind == signal.SIGTERM else -kind)
-    assert not (stopped / "generator.json").exists()
-    summary = run(stopped)
-    assert 0 < summary["resumed_at_step"] < SETTINGS["steps"]
-    for name in ("weights.safetensors", "history.csv"):
-        assert (folder / name).read_bytes() == (stopped / name).read_bytes()
 
 
 def test_a_batch_is_a_function_of_seed_and_step():

@@ -1,7 +1,7 @@
 """Which parameters an audit compares."""
 
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.audit.record import contradictions, decisive_parameters
 from visemix.config.parameters import resolve_parameters

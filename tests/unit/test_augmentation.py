@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.toy_clips import clips_of
 
 from visemix.clips.augmentation import (
     MEAN,
@@ -21,11 +22,6 @@ from visemix.clips.augmentation import (
 from visemix.config.training import Training
 
 TRAINING = Training()
-
-
-def clips_of(batch=4, frames=9, seed=0):
-    rng = np.random.default_rng(seed)
-    return torch.from_numpy(rng.integers(0, 256, (batch, frames, 96, 96), dtype=np.uint8))
 
 
 def normalised(grey: torch.Tensor) -> torch.Tensor:

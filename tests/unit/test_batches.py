@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from toy_clips import WORDS, make_toy
+from tests.helpers.toy_clips import WORDS, make_toy
 
 from visemix.clips.batches import labelled_clips, read_ahead
 from visemix.clips.shards import open_crops

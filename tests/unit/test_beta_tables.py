@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
-from toy_clips import make_toy
+from tests.helpers.toy_clips import make_toy
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.clips.mixture import (
     make_mixture,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.conftest import REPOSITORY
-from tests.unit.made_up_evaluations import CLIPS, write_evaluations
+from tests.helpers.made_up_evaluations import CLIPS, write_evaluations
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.evaluation.published import independent_z, most_discordant
 from visemix.papers import claims as claims_file

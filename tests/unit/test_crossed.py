@@ -6,6 +6,7 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from scipy.stats import t
+from tests.helpers.crossed_scores import draw, seed_variance
 
 from visemix.evaluation.crossed import (
     cluster_degrees,
@@ -16,17 +17,6 @@ from visemix.evaluation.crossed import (
     rest_variance,
     variance_components,
 )
-
-
-def draw(rng, rows, seeds, clips, c, v, e):
-    """Scores (rows, seeds, clips) with the variances of crossed.Components; all rows alike."""
-    clip = rng.normal(0, 1, clips) + rng.normal(0, np.sqrt(c / 2), (rows, 1, clips))
-    training = rng.normal(0, np.sqrt(v), (rows, seeds, 1))
-    return clip + training + rng.normal(0, np.sqrt(e), (rows, seeds, clips))
-
-
-def seed_variance(scores):
-    return float(scores.mean(2).var(1, ddof=1).mean()), len(scores) * (scores.shape[1] - 1)
 
 
 def test_the_closed_form_is_that_of_a_mixed_model():

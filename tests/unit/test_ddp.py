@@ -1,12 +1,7 @@
 """Several processes on CPUs train what one does, stop together, and come through a kill."""
 
-import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -16,21 +11,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from test_augmentation import clips_of
-from test_loop import MODEL, TRAINING, VISEMES, data, replace, same_result, wait_for_checkpoint
-from toy_clips import WORDS
+from tests.helpers import toy_training
+from tests.helpers.toy_clips import WORDS, clips_of
+from tests.helpers.toy_words import MODEL, TRAINING, VISEMES, make_data, replace
 
 from visemix.clips.augmentation import augment, draw, mix, part_of
 from visemix.config.training import Training
-from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
+from visemix.training.checkpoints import EXIT_STOPPED, load_checkpoint, save_checkpoint
 from visemix.training.launch import launch
 from visemix.training.words import train
 
-__all__ = ["data"]  # the fixture of test_loop
 # Soft attention: a hard choice of the frame could turn another rounding into another frame.
 SOFT = replace(MODEL, gamma=4.0)
 ONE = replace(TRAINING, steps=20, validate_every=10)
 TWO = replace(ONE, processes=2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("words") / "data")
 
 
 def run(folder: Path, data: dict, training: Training) -> dict:
@@ -76,56 +75,24 @@ def test_the_parts_of_a_batch_make_up_the_whole(step, processes, mixup):
     torch.testing.assert_close(frames, augment(clips, whole, False, 8))
 
 
-CHILD = """
-import json, sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-import test_ddp
-test_ddp.run(Path(sys.argv[1]), json.loads(sys.argv[2]), test_ddp.careful())
-"""
-
-
-def careful() -> Training:
-    """A checkpoint after every step, so that a kill falls before, in and after the writing."""
-    return replace(TWO, checkpoint_seconds=1e-9)
-
-
-def start(folder: Path, data: dict) -> tuple[subprocess.Popen, list[psutil.Process]]:
-    """The process that launches the training, and those that train, once there is a checkpoint."""
-    command = [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parent)), str(folder)]
-    child = subprocess.Popen(
-        [*command, json.dumps(data, default=str)], env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    checkpoint = folder.with_name(folder.name + ".resume") / FILE_NAME
-    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-    wait_for_checkpoint(folder, child)
-    while before and checkpoint.stat().st_mtime_ns == before:
-        assert child.poll() is None, child.stderr.read()
-        time.sleep(0.01)
-    ranks = [p for p in psutil.Process(child.pid).children() if "spawn_main" in str(p.cmdline())]
-    assert len(ranks) == 2
-    return child, ranks
-
-
-def test_sigterm_stops_all_with_one_checkpoint_and_the_next_start_goes_on(
-    undisturbed, data, tmp_path
-):
+def test_sigterm_stops_all_with_one_checkpoint_and_the_next_start_goes_on(tmp_path):
+    toy_training.make_data(tmp_path)
+    toy_training.run(tmp_path, tmp_path / "undisturbed", processes=2)
     folder = tmp_path / "stopped"
     steps = []
     for target in ("the launcher", "one of the processes"):
-        child, ranks = start(folder, data)
+        child = toy_training.start(tmp_path, folder, processes=2)
+        ranks = toy_training.ranks_of(child)
         (child if target == "the launcher" else ranks[1]).send_signal(signal.SIGTERM)
         _, errors = child.communicate(timeout=300)
         assert child.returncode == EXIT_STOPPED, errors
         assert errors.count("stopped on request") == 1
         assert not psutil.wait_procs(ranks, timeout=60)[1]
         assert not (folder / "training.json").exists()
-        saved = torch.load(folder.with_name("stopped.resume") / FILE_NAME, weights_only=True)
-        steps.append(saved["step"])
-    summary = run(folder, data, TWO)
+        steps.append(torch.load(toy_training.checkpoint_of(folder), weights_only=True)["step"])
+    summary = toy_training.run(tmp_path, folder, processes=2)
     assert 0 < steps[0] < steps[1] == summary["resumed_at_step"]
-    assert same_result(folder, undisturbed[0])
+    assert toy_training.results(folder) == toy_training.results(tmp_path / "undisturbed")
 
 
 def test_the_checkpoint_of_another_number_of_processes_is_refused_and_kept(tmp_path):

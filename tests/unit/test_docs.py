@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.parameters import resolve_parameters
 from visemix.report import explorer

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.test_sound_to_visemes import small_codebook
+from tests.helpers.toy_codebook import small_codebook
 
 from visemix.clips.shards import open_crops, read_rejects
 from visemix.config.generator_names import GENERATORS, TEXT_DRIVEN, TRAINED

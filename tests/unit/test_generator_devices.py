@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from toy_codebook import LOUD_OR_NOT
-from toy_talkers import ToyTalkers
+from tests.helpers.toy_codebook import LOUD_OR_NOT
+from tests.helpers.toy_talkers import ToyTalkers
 
 from visemix.config import generators as sections
 from visemix.generators import trained

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy_speech import ToySpeech
+from tests.helpers.toy_speech import ToySpeech
 
 from visemix.config import generators as sections
 from visemix.generators.lam.losses import LipReaderLoss

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.audit.comparison import compared_files
 from visemix.audit.rerun import borrowed

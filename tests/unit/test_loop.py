@@ -1,13 +1,7 @@
-"""What a training promises: it learns, it is reproducible, and a kill does not show."""
+"""What a training promises: it learns, and its folder says of what."""
 
 import json
 import math
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,54 +9,28 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
-from toy_clips import WORDS, make_toy
+from tests.helpers.toy_clips import WORDS
+from tests.helpers.toy_words import (
+    MODEL,
+    TRAINING,
+    VISEMES,
+    make_data,
+    replace,
+)
 
 from visemix.clips.mixture import make_mixture
 from visemix.config.model import Recogniser
 from visemix.config.training import Training
 from visemix.training import words as words_training
-from visemix.training.checkpoints import EXIT_STOPPED, FILE_NAME, load_checkpoint, save_checkpoint
+from visemix.training.checkpoints import FILE_NAME, load_checkpoint, save_checkpoint
 from visemix.training.entries import Entries
 from visemix.training.recogniser import load_recogniser
 from visemix.training.words import train
 
-MODEL = Recogniser(
-    n_words=len(WORDS),
-    n_visemes=5,
-    input_size=32,
-    width=4,
-    temporal_shift=[0.0, 0.125, 0.125, 0.125],
-    blocks=1,
-    layers=1,
-    dilations=[1],
-    growth=12,
-    reduced=16,
-    viseme_branch="own",
-    tafm_on="visemes",
-    lambda_=0.1,
-    gamma=math.inf,
-)
-TRAINING = Training(
-    steps=60, batch_size=8, learning_rate=3e-3, validate_every=20, time_mask=3, threads=1
-)
-
-
-def replace(config, **changes):
-    """A changed copy of parameters."""
-    return type(config)(**config.model_dump() | changes)
-
-
-VISEMES = np.eye(3, 5, dtype=np.float32)
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    real, synthetic = make_toy(folder / "real", 30), make_toy(folder / "synthetic", 24, seed=1)
-    return {
-        "mixture": make_mixture("toy", real, synthetic, 1.5, seed=0, redraw="epoch"),
-        "validation_folder": make_toy(folder / "validation", 24, seed=2),
-    }
+    return make_data(tmp_path_factory.mktemp("words") / "data")
 
 
 def run(folder: Path, data: dict, training=TRAINING, model=MODEL, seed=0, visemes=VISEMES):
@@ -105,16 +73,6 @@ def test_the_run_folder_holds_what_identifies_the_run(finished):
     assert model.config == MODEL
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished, data, tmp_path):
-    folder, _ = finished
-    torch.randn(3)  # the global state of torch must not matter
-    run(tmp_path / "again", data)
-    run(tmp_path / "other", data, seed=1)
-    for name in ("model.safetensors", "history.csv"):
-        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-        assert (folder / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_learns_the_same_rule_and_repeats_itself(data, tmp_path):
     folders = [tmp_path / name for name in ("first", "again")]
@@ -126,84 +84,9 @@ def test_a_gpu_learns_the_same_rule_and_repeats_itself(data, tmp_path):
     assert first == again
 
 
-CHILD = """
-import json, sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-import test_loop
-test_loop.run(Path(sys.argv[1]), json.loads(sys.argv[2]), test_loop.slow_training())
-"""
-
-
 def slow_training() -> Training:
     """Checkpoints after each step, so that a kill falls before, in and after the writing."""
     return replace(TRAINING, checkpoint_seconds=1e-9)
-
-
-def start(folder: Path, data: dict) -> subprocess.Popen:
-    values = json.dumps({name: value for name, value in data.items()}, default=str)
-    code = CHILD.format(tests=str(Path(__file__).parent))
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(folder), values],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for_checkpoint(folder: Path, child: subprocess.Popen) -> None:
-    path = folder.with_name(folder.name + ".resume") / FILE_NAME
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert child.poll() is None, child.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def same_result(folder: Path, reference: Path) -> bool:
-    return all(
-        (folder / name).read_bytes() == (reference / name).read_bytes()
-        for name in ("model.safetensors", "history.csv")
-    )
-
-
-def test_killed_at_a_random_moment_and_started_again(finished, data, tmp_path):
-    reference, _ = finished
-    folder = tmp_path / "killed"
-    rng = np.random.default_rng()
-    kills = 0
-    for _ in range(6):
-        child = start(folder, data)
-        wait_for_checkpoint(folder, child)
-        time.sleep(rng.uniform(0, 0.3))
-        child.kill()
-        child.communicate()
-        kills += child.returncode == -signal.SIGKILL
-        if kills == 2:
-            break
-        if child.returncode == 0:  # it was faster than the kill: once more from the start
-            shutil.rmtree(folder)
-    assert kills
-    child = start(folder, data)
-    _, errors = child.communicate(timeout=120)
-    assert child.returncode == 0, errors
-    assert same_result(folder, reference)
-
-
-def test_sigterm_writes_a_checkpoint_and_exits_75(finished, data, tmp_path):
-    reference, _ = finished
-    folder = tmp_path / "stopped"
-    child = start(folder, data)
-    wait_for_checkpoint(folder, child)
-    child.send_signal(signal.SIGTERM)
-    _, errors = child.communicate(timeout=120)
-    assert child.returncode == EXIT_STOPPED, errors
-    assert "stopped on request" in errors
-    assert not (folder / "training.json").exists()
-    summary = run(folder, data)  # checkpoint_seconds is no part of the identity
-    assert summary["resumed_at_step"] > 0
-    assert same_result(folder, reference)
 
 
 def test_a_checkpoint_of_another_configuration_is_not_used(tmp_path, caplog):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_clips import make_toy
+from tests.helpers.toy_clips import make_toy
 
 from visemix.clips.mixture import (
     check_sources,

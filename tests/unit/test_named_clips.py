@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tests.conftest import REAL_CLIPS, copy_named
+from tests.helpers.real_clips import REAL_CLIPS, copy_named
 
 from visemix.corpora.found import corpora_table
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.parameters import ParameterError, merge, resolve_parameters
 from visemix.papers.cells import (

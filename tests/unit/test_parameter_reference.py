@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.messages import inner_section, known_keys
 from visemix.config.parameters import Parameters

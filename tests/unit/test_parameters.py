@@ -5,24 +5,18 @@ import sys
 
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.parameters import CONFIG, changed
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.messages import wrong_keys
 from visemix.config.parameters import (
     ParameterError,
     Parameters,
     flatten,
-    merge,
     read_scales,
     resolve_parameters,
 )
 from visemix.config.section import Section
-
-CONFIG = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-
-
-def changed(**sections):
-    return merge(CONFIG, sections)
 
 
 @pytest.mark.parametrize("scale", ["test", "miniature", "study", "paper"])

@@ -1,9 +1,10 @@
 import itertools
+from functools import wraps
 
 import cv2
 import numpy as np
 import pytest
-from tests.unit.test_sound_to_visemes import small_codebook
+from tests.helpers.toy_codebook import small_codebook
 
 from visemix.corpora.miniature import make_corpus
 from visemix.faces.crops import crop_clip
@@ -114,9 +115,11 @@ def test_a_real_face_and_a_real_voice(model, real_clips, tmp_path):
 
 
 def test_build_makes_the_codebook_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(portrait, "build_codebook", lambda path, workers: path.write_bytes(b"x"))
+    as_it = wraps(portrait.build_codebook)  # the file is named after the code of its module
+    made_up = as_it(lambda path, workers: path.write_bytes(b"x"))
+    monkeypatch.setattr(portrait, "build_codebook", made_up)
     portrait.PortraitGenerator.build(tmp_path)
     (made,) = tmp_path.iterdir()
-    monkeypatch.setattr(portrait, "build_codebook", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(portrait, "build_codebook", as_it(lambda *_: pytest.fail("once more")))
     portrait.PortraitGenerator.build(tmp_path)
     assert list(tmp_path.iterdir()) == [made]

@@ -4,9 +4,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.test_pairing import make_manifest
+from tests.helpers.toy_manifest import make_manifest
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.cli import main
 from visemix.config.parameters import ParameterError, resolve_parameters
@@ -357,9 +359,6 @@ def test_portraits_of_one_name_are_refused(tmp_path, all_have_faces):
 
 
 def resolved(**synthesis):
-    import yaml
-    from tests.conftest import REPOSITORY
-
     config = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     config["overrides"] = {"synthesis": synthesis}
     return resolve_parameters(config)["synthesis"]["portraits"]

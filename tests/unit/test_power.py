@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from tests.unit.test_crossed import draw, seed_variance
+from tests.helpers.crossed_scores import draw, seed_variance
 
 from visemix.evaluation.crossed import Components, crossed_difference
 from visemix.evaluation.power import (

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from toy_clips import WORDS, make_toy
+from tests.helpers.toy_clips import WORDS, make_toy
 
 from visemix.config.model import Recogniser
 from visemix.evaluation.predictions import metrics_of, predict, write_evaluation

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from toy_talkers import ToyTalkers
+from tests.helpers.toy_talkers import ToyTalkers
 
 from visemix.generators import speech_windows
 from visemix.generators.paired_clips import read_ahead

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.config.parameters import flatten, merge, resolve_parameters
 from visemix.papers.cells import read_paper, run_names

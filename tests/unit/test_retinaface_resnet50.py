@@ -19,7 +19,7 @@ import pytest
 import safetensors.torch
 import torch
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.clips.shards import open_crops, read_rejects
 from visemix.config.parameters import ParameterError, merge, resolve_parameters

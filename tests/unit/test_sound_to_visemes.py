@@ -3,8 +3,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from tests.helpers.toy_codebook import small_codebook
 
-from visemix.generators import sound_to_visemes
 from visemix.generators.base import GenerationError
 from visemix.generators.sound_to_visemes import (
     build_codebook,
@@ -31,15 +31,6 @@ HELD_OUT = [
 @cache
 def codebook():
     return build_codebook(threads=2)
-
-
-@cache
-def small_codebook():
-    """One of less speech, for tests that need no accuracy."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sound_to_visemes, "SENTENCES_PER_VOICE", 8)
-        patch.setattr(sound_to_visemes, "ACCENTS", sound_to_visemes.ACCENTS[:2])
-        return build_codebook()
 
 
 def heard_and_true():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.made_up_evaluations import CLIPS, write_evaluations
+from tests.helpers.made_up_evaluations import CLIPS, write_evaluations
 
 from visemix.evaluation.resolution import compare_rows, pooled_seed_variance
 from visemix.evaluation.statistics import ONE_TRAINING, holm

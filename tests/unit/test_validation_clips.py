@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from toy_talkers import ToyTalkers
+from tests.helpers.toy_talkers import ToyTalkers
 
 from visemix.config.generators import Wav2Lip
 from visemix.generators.paired_clips import spread_rows

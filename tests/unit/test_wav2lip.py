@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tests.conftest import REPOSITORY
+from tests.helpers.toy_talkers import FRAMES, ToyTalkers
+from tests.helpers.workflow import REPOSITORY
 from threadpoolctl import threadpool_limits
-from toy_talkers import FRAMES, ToyTalkers
 
 from visemix.config.generators import Wav2Lip
 from visemix.config.parameters import merge, read_scales, resolve_parameters, trained_settings

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from tests.conftest import REPOSITORY
-from tests.unit.toy_clips import WORDS, toy_records
+import psutil
+from tests.helpers.toy_clips import WORDS, toy_records
+from tests.helpers.workflow import REPOSITORY
 
 from visemix.clips.mixture import make_mixture
 from visemix.clips.shard_writer import build_crops
@@ -75,7 +76,7 @@ def start(data: Path, folder: Path, processes: int) -> subprocess.Popen:
     path = checkpoint_of(folder)
     before = path.stat().st_mtime_ns if path.exists() else None
     code = (
-        "import sys; from pathlib import Path; from tests.faults import toy_training as t; "
+        "import sys; from pathlib import Path; from tests.helpers import toy_training as t; "
         "t.run(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), 1e-9)"
     )
     child = subprocess.Popen(
@@ -86,3 +87,11 @@ def start(data: Path, folder: Path, processes: int) -> subprocess.Popen:
         assert child.poll() is None, child.stderr.read()
         time.sleep(0.005)
     return child
+
+
+def ranks_of(child: subprocess.Popen) -> list[psutil.Process]:
+    """The two processes that train, of one that watches them."""
+    children = psutil.Process(child.pid).children()
+    ranks = [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+    assert len(ranks) == 2
+    return ranks

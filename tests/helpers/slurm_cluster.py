@@ -120,8 +120,8 @@ def _cancel_all() -> None:
 
 
 def _await_output(*command: str, is_: str) -> None:
-    """Call until it prints `is_`. Raises RuntimeError after half a minute."""
-    for _ in range(30):
+    """Call until it prints `is_`. Raises RuntimeError after two minutes."""
+    for _ in range(120):
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         if done.returncode == 0 and done.stdout.strip() == is_:
             return

@@ -1,9 +1,9 @@
-"""docs/faults.md: one row a fault, made from the tests of this folder."""
+"""docs/faults.md: one row a fault, made from the tests of tests/faults."""
 
+import fcntl
 import re
-from pathlib import Path
 
-from tests.conftest import REPOSITORY
+from tests.helpers.workflow import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "faults.md"
 HEAD = """# Faults and what comes of them
@@ -36,7 +36,8 @@ def rows() -> list[list[str]]:
 
 def write(row: list[str]) -> None:
     """Put a row in the place of the one of the same fault, or among the others by its name."""
-    table = {fault: others for fault, *others in [*rows(), row]}
-    text = "".join(f"| {' | '.join([fault, *table[fault]])} |\n" for fault in sorted(table))
-    Path(DOCUMENT).parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(HEAD + text)
+    with open(DOCUMENT, "a") as lock:  # other processes test other faults
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        table = {fault: others for fault, *others in [*rows(), row]}
+        text = "".join(f"| {' | '.join([fault, *table[fault]])} |\n" for fault in sorted(table))
+        DOCUMENT.write_text(HEAD + text)

@@ -1,6 +1,6 @@
 """Paired clips with a rule that a generator can learn: the louder the sound, the wider the mouth.
 
-Every clip has a speaker of its own, told by the grey of the skin and a spot on the forehead.
+Every clip has a speaker of its own: another grey of the skin, another place of a spot above it.
 """
 
 import hashlib

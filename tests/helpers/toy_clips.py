@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from visemix.clips.shard_writer import CropRecord, write_crops
 
@@ -28,3 +29,8 @@ def make_toy(folder: Path, clips: int, **options) -> Path:
     """Write a toy crop set and return its folder."""
     write_crops(folder, toy_records(clips, **options), {"toy": True}, clips_per_shard=16)
     return folder
+
+
+def clips_of(batch=4, frames=9, seed=0):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.integers(0, 256, (batch, frames, 96, 96), dtype=np.uint8))
