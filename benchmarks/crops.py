@@ -24,8 +24,8 @@ from visemix.clips.shard_writer import CropRecord, write_crops
 from visemix.clips.shards import open_crops
 from visemix.faces.alignment import align
 from visemix.faces.crops import crop_clip
+from visemix.faces.face_tracks import smooth
 from visemix.faces.retinaface import RetinaFace
-from visemix.faces.tracking import smooth
 from visemix.media import read_clip, read_video
 
 

@@ -3,7 +3,7 @@
 from visemix.papers.cells import read_paper, reproduced_cells
 from visemix.run.atomic import atomic_path
 from visemix.run.log import log_to
-from visemix.tables.angles import accuracy_by_angle, read_angles
+from visemix.tables.angles_table import accuracy_by_angle, read_angles
 from visemix.tables.figures import angle_figure, write_png
 from visemix.tables.results import Results
 

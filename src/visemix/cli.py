@@ -94,7 +94,7 @@ def _add_audit(commands) -> None:
 def _audit(chosen: argparse.Namespace) -> int:
     """Print the verdict on a cell; 0 equal, 3 differs, 4 cannot be checked, 1 trouble."""
     from visemix.audit.cell import EXIT_CODES, audit  # torch: slow to import
-    from visemix.audit.record import AuditError, read_config
+    from visemix.audit.recorded import AuditError, read_config
     from visemix.config.parameters import ParameterError
 
     try:

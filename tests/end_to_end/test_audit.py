@@ -13,7 +13,7 @@ from tests.helpers.workflow import REPOSITORY, planned_jobs, snakemake
 from visemix.audit import cell as audit_module
 from visemix.audit.cell import audit
 from visemix.audit.comparison import compared_files
-from visemix.audit.record import AuditError
+from visemix.audit.recorded import AuditError
 from visemix.audit.rerun import borrowed, work_folder
 from visemix.cli import main
 from visemix.config.parameters import resolve_parameters

@@ -51,3 +51,15 @@ def make_data(folder: Path) -> dict:
 def replace(config, **changes):
     """A changed copy of parameters, checked."""
     return type(config)(**config.model_dump() | changes)
+
+
+def in_older_words(config: Recogniser) -> dict:
+    """What stood beside the weights until version 2 of training.json."""
+    facts = config.to_json()
+    backend = {name: facts.pop(name) for name in ("growth", "reduced", "kernels", "dropout")}
+    backend["layers"] = [facts.pop("layers")] * facts.pop("blocks")
+    backend |= {"squeeze": facts.pop("squeeze_excitation"), "dilations": [1, 2, 5]}
+    del facts["dilations"]
+    facts["tsm_ratios"] = facts.pop("temporal_shift")
+    lambda_, gamma = facts.pop("lambda") or 0.1, facts.pop("gamma") or "inf"
+    return facts | {"backend": backend, "lambda_": lambda_, "gamma": gamma}

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from visemix.evaluation.statistics import VERDICTS, holm, wilson_interval
-from visemix.tables.angles import COLUMNS, accuracy_by_angle, turned_differences
+from visemix.tables.angles_table import COLUMNS, accuracy_by_angle, turned_differences
 from visemix.tables.figures import angle_figure, table_figure
 from visemix.tables.paper_table import build_table, controls, resolution, to_markdown
 from visemix.tables.results import Results

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save_file
-from test_loop import in_older_words
+from tests.helpers.toy_words import in_older_words
 
 from visemix.audit.comparison import compare_files, describe_difference
-from visemix.audit.record import UnreadableError, contradictions, training_record
+from visemix.audit.recorded import UnreadableError, contradictions, training_record
 from visemix.config.model import Recogniser
 from visemix.config.training import Training
 from visemix.run.atomic import write_json

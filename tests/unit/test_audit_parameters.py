@@ -3,7 +3,7 @@
 import yaml
 from tests.helpers.workflow import REPOSITORY
 
-from visemix.audit.record import contradictions, decisive_parameters
+from visemix.audit.recorded import contradictions, decisive_parameters
 from visemix.config.parameters import resolve_parameters
 from visemix.papers.cells import resolve_run, table_cells
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visemix.faces.detection import Face
-from visemix.faces.tracking import (
+from visemix.faces.face_tracks import (
     CropError,
     Track,
     choose_speaker,

@@ -14,12 +14,12 @@ from tests.helpers.toy_words import (
     MODEL,
     TRAINING,
     VISEMES,
+    in_older_words,
     make_data,
     replace,
 )
 
 from visemix.clips.mixture import make_mixture
-from visemix.config.model import Recogniser
 from visemix.config.training import Training
 from visemix.training import words as words_training
 from visemix.training.checkpoints import FILE_NAME, load_checkpoint, save_checkpoint
@@ -117,18 +117,6 @@ def test_a_training_goes_on_only_with_the_code_it_began_with(data, tmp_path, mon
     summary = run(tmp_path / "run", data, slow_training())
     assert summary["resumed_at_step"] == (0 if edited else 19)
     assert (summary["digests"]["code"] == "0" * 16) == edited
-
-
-def in_older_words(config: Recogniser) -> dict:
-    """What stood beside the weights until version 2 of training.json."""
-    facts = config.to_json()
-    backend = {name: facts.pop(name) for name in ("growth", "reduced", "kernels", "dropout")}
-    backend["layers"] = [facts.pop("layers")] * facts.pop("blocks")
-    backend |= {"squeeze": facts.pop("squeeze_excitation"), "dilations": [1, 2, 5]}
-    del facts["dilations"]
-    facts["tsm_ratios"] = facts.pop("temporal_shift")
-    lambda_, gamma = facts.pop("lambda") or 0.1, facts.pop("gamma") or "inf"
-    return facts | {"backend": backend, "lambda_": lambda_, "gamma": gamma}
 
 
 @pytest.mark.parametrize("tafm_on", ["words", "none"])

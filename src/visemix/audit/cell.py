@@ -32,7 +32,7 @@ from visemix.audit.comparison import (
     environments,
 )
 from visemix.audit.page import write_page
-from visemix.audit.record import (
+from visemix.audit.recorded import (
     CHANGED,
     MISSING,
     RECORD,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from visemix.audit.record import AuditError
+from visemix.audit.recorded import AuditError
 from visemix.papers.cells import Cell, evaluation_files
 from visemix.run.atomic import write_text
 from visemix.tables.lineage import Step, given_inputs, steps_of

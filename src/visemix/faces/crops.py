@@ -16,7 +16,7 @@ from visemix.config.crops import Crops
 from visemix.faces.alignment import CROP_SIZE, align, cut, cut_fixed
 from visemix.faces.detection import LARGE_FACE, Detector, Face
 from visemix.faces.detectors import describe_detector, load_detector, processes
-from visemix.faces.tracking import (
+from visemix.faces.face_tracks import (
     CropError,
     Track,
     choose_speaker,

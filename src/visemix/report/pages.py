@@ -21,7 +21,7 @@ from visemix.report.site import HOME, Site, add_file, add_picture, open_site, wr
 from visemix.report.verdicts import CLAIMS, counted, read_audits, read_claims
 from visemix.run.atomic import atomic_folder
 from visemix.run.provenance import environment
-from visemix.tables.angles import turned_differences
+from visemix.tables.angles_table import turned_differences
 from visemix.tables.paper_table import controls, departing_rows, resolution, trainings_note
 from visemix.tables.results import Results, percent
 
