@@ -135,7 +135,8 @@ def log_cells(paper: str, table: str, rows: pd.DataFrame, parameters: dict, stor
     and tested on as data sets with digests. Cells of the literature have neither.
     store: the result of `prepare_store`. Returns {cell_id: run_id}. Raises ServerUnreachable.
     """
-    with _reachable(store["uri"]):
+    # two writers to a sqlite file that both know a data set first would both insert it
+    with _alone(store["uri"]), _reachable(store["uri"]):
         return _log_cells(_client(store["uri"]), paper, table, rows, parameters, store)
 
 
