@@ -95,10 +95,11 @@ def track_paper(path: str | Path, paper: str, tables: list[str], parameters: dic
     says why the cells are not in MLflow: the run goes on without a server, and `track_again` of
     that file makes up for it.
     """
-    record = {"paper": paper, "tables": [str(table) for table in tables], "parameters": parameters}
+    record: dict = {"paper": paper, "tables": [str(table) for table in tables]}
+    record["parameters"] = parameters
     try:
         store = prepare_store(**parameters["tracking"])
-        cells = {}
+        cells: dict[str, str] = {}
         for table in map(Path, tables):
             rows = pd.read_csv(table, keep_default_na=False)
             cells |= log_cells(paper, table.stem, rows, parameters, store)
