@@ -95,10 +95,11 @@ def track_paper(path: str | Path, paper: str, tables: list[str], parameters: dic
     says why the cells are not in MLflow: the run goes on without a server, and `track_again` of
     that file makes up for it.
     """
-    record = {"paper": paper, "tables": [str(table) for table in tables], "parameters": parameters}
+    record: dict = {"paper": paper, "tables": [str(table) for table in tables]}
+    record["parameters"] = parameters
     try:
         store = prepare_store(**parameters["tracking"])
-        cells = {}
+        cells: dict[str, str] = {}
         for table in map(Path, tables):
             rows = pd.read_csv(table, keep_default_na=False)
             cells |= log_cells(paper, table.stem, rows, parameters, store)
@@ -135,7 +136,8 @@ def log_cells(paper: str, table: str, rows: pd.DataFrame, parameters: dict, stor
     and tested on as data sets with digests. Cells of the literature have neither.
     store: the result of `prepare_store`. Returns {cell_id: run_id}. Raises ServerUnreachable.
     """
-    with _reachable(store["uri"]):
+    # two writers to a sqlite file that both know a data set first would both insert it
+    with _alone(store["uri"]), _reachable(store["uri"]):
         return _log_cells(_client(store["uri"]), paper, table, rows, parameters, store)
 
 
