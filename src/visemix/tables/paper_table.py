@@ -84,7 +84,7 @@ def build_table(paper: str, table: str, results: Results) -> pd.DataFrame:
             row["status"] = "not yet run"
         else:
             row |= _measured(paper, cell, results)
-            row |= _intervals(predictions[cell.run], seeds)
+            row |= _intervals(predictions[cell.own_run], seeds)
             if cell.id in above:
                 row |= _difference(results, paper, table, above[cell.id], cell)
         rows.append(row)
@@ -92,7 +92,7 @@ def build_table(paper: str, table: str, results: Results) -> pd.DataFrame:
 
 
 def _difference(results: Results, paper: str, table: str, above: Cell, cell: Cell) -> dict:
-    result = results.comparisons(paper, table)[above.run, cell.run]
+    result = results.comparisons(paper, table)[above.own_run, cell.own_run]
     return {
         "above": above.id,
         **{name: result[name] for name in ("p", "p_holm", "verdict", "p_mcnemar")},
@@ -119,20 +119,20 @@ def _intervals(predictions: list[pd.DataFrame], seeds: tuple[float, int]) -> dic
 
 
 def _measured(paper: str, cell: Cell, results: Results) -> dict:
-    parameters, record = results.parameters, results.training(cell.run)
-    predictions = results.predictions(cell.run, cell.test_set)
+    parameters, record = results.parameters, results.training(cell.own_run)
+    predictions = results.predictions(cell.own_run, cell.test_set)
     synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
     equal = record["training"].get("equal", "updates")  # not in version 1, which knew no other
     generator = parameters["synthesis"]["generator"]
     summary = summarise(predictions)
     clips = {"real": 0} | {s["role"]: s["clips"] for s in record["mixture"]["sources"]}
-    departs = departures(paper, parameters, cell.run) + measured_departures(
+    departs = departures(paper, parameters, cell.own_run) + measured_departures(
         paper, cell.test_set, summary["n"], predictions[0].label.nunique(), clips
     )
     return summary | {
         "status": parameters["scale"],
         "departures": in_short(departs),
-        "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
+        "changed": ", ".join(resolve_run(cell.own_run, parameters)["changed"]),
         "word_boundary": "no",
         "selection": "val",
         "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
@@ -180,7 +180,7 @@ def resolution(paper: str, table: str, results: Results) -> dict | None:
         return None
     variance, _ = pooled_seed_variance(list(results.of_table(paper, table).values()))
     comparisons = results.comparisons(paper, table)
-    found = [comparisons[earlier.run, later.run] for earlier, later in cells]
+    found = [comparisons[earlier.own_run, later.own_run] for earlier, later in cells]
     n = found[0]["n"]
     discordant = np.mean([pair["only_first"] + pair["only_second"] for pair in found]) / n
     smallest = minimum_detectable_difference(n, discordant)
