@@ -17,12 +17,15 @@ from visemix.papers.cells import (
     TEST_SETS,
     Cell,
     compared_cells,
+    read_paper,
     resolve_run,
     shuffled_control,
     table_cells,
     table_test_set,
 )
 from visemix.papers.reproduction import departures, in_short, measured_departures
+from visemix.run.atomic import atomic_path, write_json, write_text
+from visemix.tables.figures import table_figure, write_png
 from visemix.tables.results import Results, in_points, summarise
 from visemix.tables.text import render
 
@@ -203,6 +206,22 @@ def metrics(frame: pd.DataFrame) -> dict:
     """What was measured, for `dvc metrics`: {row key: {accuracy, low, high, n}}, in per cent."""
     rows = frame[frame.n != ""].set_index("cell_id")[["accuracy", "low", "high", "n"]]
     return {cell.split("/")[-1]: row for cell, row in rows.to_dict("index").items()}
+
+
+def write_table(
+    paper: str, table: str, results: Results, csv: str, markdown: str, figure: str, measured: str
+) -> None:
+    """Write a table as CSV and as Markdown, its figure (PNG) and its `metrics` (JSON)."""
+    content = read_paper(paper)
+    caption = content["tables"][table]["caption"]
+    rows, notes = build_table(paper, table, results), controls(paper, table, results)
+    with atomic_path(csv) as temporary:
+        rows.to_csv(temporary, index=False)
+    write_text(markdown, to_markdown(rows, caption, notes))
+    write_json(measured, metrics(rows))
+    chance = notes[-1]["accuracy"] if notes else None
+    scale = results.parameters["scale"]
+    write_png(figure, table_figure(rows, caption, scale, chance, content["metric"]))
 
 
 def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
