@@ -17,7 +17,7 @@ from visemix.papers.cells import (
     TEST_SETS,
     Cell,
     compared_cells,
-    read_paper,
+    read_table,
     resolve_run,
     shuffled_control,
     table_cells,
@@ -25,7 +25,6 @@ from visemix.papers.cells import (
 )
 from visemix.papers.reproduction import departures, in_short, measured_departures
 from visemix.run.atomic import atomic_path, write_json, write_text
-from visemix.tables.figures import table_figure, write_png
 from visemix.tables.results import Results, in_points, summarise
 from visemix.tables.text import render
 
@@ -209,19 +208,18 @@ def metrics(frame: pd.DataFrame) -> dict:
 
 
 def write_table(
-    paper: str, table: str, results: Results, csv: str, markdown: str, figure: str, measured: str
-) -> None:
-    """Write a table as CSV and as Markdown, its figure (PNG) and its `metrics` (JSON)."""
-    content = read_paper(paper)
-    caption = content["tables"][table]["caption"]
+    paper: str, table: str, results: Results, csv: str, markdown: str, measured: str
+) -> tuple[pd.DataFrame, list[dict]]:
+    """Write a table as CSV and as Markdown, and its `metrics` as JSON; returns rows and controls.
+
+    Its figure is left to others, so that an audit, which computes the table again, draws none.
+    """
     rows, notes = build_table(paper, table, results), controls(paper, table, results)
     with atomic_path(csv) as temporary:
         rows.to_csv(temporary, index=False)
-    write_text(markdown, to_markdown(rows, caption, notes))
+    write_text(markdown, to_markdown(rows, read_table(paper, table)["caption"], notes))
     write_json(measured, metrics(rows))
-    chance = notes[-1]["accuracy"] if notes else None
-    scale = results.parameters["scale"]
-    write_png(figure, table_figure(rows, caption, scale, chance, content["metric"]))
+    return rows, notes
 
 
 def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:
