@@ -7,8 +7,7 @@ from visemix.run.log import log_to
 
 if __name__ == "__main__":
     log_to(snakemake.log[0])
-    lease_gpus(snakemake.resources.gpu)
-    # torch reads the lease when it is imported
+    lease_gpus(snakemake.resources.gpu)  # torch reads the lease when it is imported
     import pandas as pd
 
     from visemix.clips.mixture import read_mixture
@@ -19,10 +18,8 @@ if __name__ == "__main__":
 
     visemes = pd.read_parquet(snakemake.input.visemes).sort_values("word")
     targets = visemes.multi_hot.to_list()
-    sizes = {"n_words": len(targets), "n_visemes": len(targets[0])}
-    config = Recogniser(**snakemake.params.model, **sizes)
-    folder = Path(snakemake.output.model).parent
-    mixture = read_mixture(snakemake.input.mixture)
+    config = Recogniser(**snakemake.params.model, n_words=len(targets), n_visemes=len(targets[0]))
+    folder, mixture = Path(snakemake.output.model).parent, read_mixture(snakemake.input.mixture)
     training = equalised(Training(**snakemake.params.training), mixture)
     launch(
         train, training.processes, run_folder=folder, mixture=mixture, words=visemes.word.to_list(),

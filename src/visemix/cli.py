@@ -133,7 +133,7 @@ def _print_plan(scale: str | None, gpus: int | None, cores: int | None) -> int:
     from visemix.run.gpus import visible_gpus
 
     gpus = len(visible_gpus()) if gpus is None else gpus
-    cores = cores or os.cpu_count()
+    cores = cores or os.cpu_count() or 1
     try:
         parameters = plan.read_parameters(scale)
         made = plan.make_plan(plan.planned_jobs(parameters["scale"]), parameters, gpus, cores)

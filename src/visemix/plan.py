@@ -99,7 +99,7 @@ def count_clips(parameters: dict) -> dict[str, float]:
     """
     corpus, synthesis = parameters["corpus"], parameters["synthesis"]
     manifest = Path("data/manifests") / f"{corpus['name']}.parquet"
-    frames = FRAMES
+    frames: float = FRAMES
     if corpus["name"] == "miniature":
         clips = {s: n * len(corpus["words"]) for s, n in corpus["clips_per_word"].items()}
     elif manifest.is_file():
@@ -120,7 +120,7 @@ def count_clips(parameters: dict) -> dict[str, float]:
     return clips | {"synthetic": made or portraits * each, "portraits": portraits, "frames": frames}
 
 
-def work_of(rule: str, jobs: int, clips: dict[str, int], parameters: dict) -> float:
+def work_of(rule: str, jobs: int, clips: dict[str, float], parameters: dict) -> float:
     """Units of work of all jobs of a rule: clips, of a training those shown to the network."""
     real = clips["train"] + clips["val"] + clips["test"]
     return {
@@ -146,8 +146,8 @@ def shown_in_a_training(clips: dict[str, float], parameters: dict) -> float:
     for run in (name for paper in parameters["papers"] for name in run_names(paper)):
         steps = training["steps"]
         if equal_of_run(run, parameters) == "epochs":
-            real, batch = clips["train"], training["batch_size"]
-            mixed = int(resolve_run(run, parameters)["repeats"] * real) + clips["synthetic"]
+            real, batch = int(clips["train"]), training["batch_size"]
+            mixed = int(resolve_run(run, parameters)["repeats"] * real) + int(clips["synthetic"])
             steps *= steps_per_epoch(mixed, batch) / steps_per_epoch(real, batch)
         validations = math.ceil(steps / training["validate_every"])
         validated = validations * clips["val"] * FORWARD_SHARE

@@ -19,6 +19,11 @@ def test_ruff():
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_mypy():
+    done = call("mypy", "src")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_snakefmt():
     done = call("snakefmt", "--check", "Snakefile", "rules")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -123,7 +123,7 @@ def _head(cell: Cell, start: str, tolerance: float) -> dict:
 def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> None:
     """Fill in what the record says, and a verdict where it is incomplete or contradicts itself."""
     report["scale"] = parameters["scale"]
-    report["departures"] = in_short(departures(cell.id.split("/")[0], parameters, cell.run))
+    report["departures"] = in_short(departures(cell.id.split("/")[0], parameters, cell.own_run))
     sealed = table_file(cell).with_suffix(".json")
     record = read_record(sealed)
     report["code"] = code_digests(record, parameters, start)
@@ -155,7 +155,7 @@ def _check_record(report: dict, cell: Cell, parameters: dict, start: str) -> Non
         report["reason"] = f"{missing[0]['finding']}{_others(missing)}; bring back what is missing "
         report["reason"] += "(`visemix restore`) or finish the run (`snakemake --cores all`)"
         return
-    report["recorded"] = summarise(Results(parameters).predictions(cell.run, cell.test_set))
+    report["recorded"] = summarise(Results(parameters).predictions(cell.own_run, cell.test_set))
 
 
 def _describe_environment(report: dict, cell: Cell, parameters: dict, start: str) -> None:
@@ -178,9 +178,9 @@ def _compare(report, cell, parameters, start, tolerance, folder: Path) -> None:
     """Fill in what came out of the re-run in `folder`, and the verdict."""
     report["artifacts"] = compare_files(compared_files(cell, parameters, start), folder)
     seeds = parameters["seeds"]
-    recorded = Results(parameters).predictions(cell.run, cell.test_set)
+    recorded = Results(parameters).predictions(cell.own_run, cell.test_set)
     evaluated = [
-        folder / evaluation_folder(cell.run, seed, parameters["corpus"]["name"], cell.test_set)
+        folder / evaluation_folder(cell.own_run, seed, parameters["corpus"]["name"], cell.test_set)
         for seed in seeds
     ]
     remade = [pd.read_parquet(path / "predictions.parquet") for path in evaluated]

@@ -16,6 +16,7 @@ too. A test that finds no difference proves nothing with few clips. Therefore
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,8 @@ def environments(cell: Cell, parameters: dict, start: str) -> list[dict]:
     """
     facts = []
     for seed in parameters["seeds"]:
-        trained = Path("runs") / cell.run / f"seed-{seed}" / "training.json"
-        folder = evaluation_folder(cell.run, seed, parameters["corpus"]["name"], cell.test_set)
+        trained = Path("runs") / cell.own_run / f"seed-{seed}" / "training.json"
+        folder = evaluation_folder(cell.own_run, seed, parameters["corpus"]["name"], cell.test_set)
         facts += [] if start == "evaluation" else [_facts(trained, "training")]
         facts.append(_facts(folder / "metrics.json", "evaluation"))
     now = _named(flatten({"environment": environment(), "device": device_model()}))
@@ -123,7 +124,7 @@ def compared_files(cell: Cell, parameters: dict, start: str) -> list[Path]:
 
 
 def _files_of(path: Path) -> list[Path]:
-    names = BESIDE.get(path.name, (path.name,))
+    names: Sequence[str] = BESIDE.get(path.name, (path.name,))
     if path.name == MANIFEST:
         shards = json.loads(path.read_text())["shards"]
         names = [*(shard["file"] for shard in shards), INDEX, REJECTS, MANIFEST]
@@ -193,7 +194,7 @@ def _weights_difference(recorded: Path, remade: Path) -> str:
     if {n: v.shape for n, v in first.items()} != {n: v.shape for n, v in second.items()}:
         return "weights of another network"
     gaps = {n: float(np.abs(first[n] - second[n]).max(initial=0)) for n in first}
-    worst = max(gaps, key=gaps.get)
+    worst = max(gaps, key=gaps.__getitem__)
     changed = sum(gap > 0 for gap in gaps.values())
     if not changed:
         return "equal weights, but other facts beside them in the file"

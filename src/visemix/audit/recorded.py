@@ -152,10 +152,10 @@ def compare_parameters(cell: Cell, parameters: dict, record: dict | None) -> lis
 
     A parameter that one side does not know is None there.
     """
-    now = decisive_parameters(cell, parameters, resolve_run(cell.run, parameters))
+    now = decisive_parameters(cell, parameters, resolve_run(cell.own_run, parameters))
     recorded = now
     if record is not None:
-        recorded = decisive_parameters(cell, record["parameters"], record["runs"][cell.run])
+        recorded = decisive_parameters(cell, record["parameters"], record["runs"][cell.own_run])
     return [
         {"name": name, "recorded": recorded.get(name), "now": now.get(name)}
         for name in dict.fromkeys([*now, *recorded])
@@ -178,10 +178,10 @@ def expected_configuration(cell: Cell, parameters: dict, summary: dict) -> dict:
     from visemix.training.words import equalised
 
     sizes = {"n_words": len(summary["words"]), "n_visemes": summary["model"]["n_visemes"]}
-    model = Recogniser(**model_of_run(cell.run, parameters), **sizes)
-    training = Training(**training_of_run(cell.run, parameters))
-    training = equalised(training, summary["mixture"]).model_dump()
-    return {"model": model.to_json(), "training": decisive(training)}
+    model = Recogniser(**model_of_run(cell.own_run, parameters), **sizes)
+    training = Training(**training_of_run(cell.own_run, parameters))
+    settings = equalised(training, summary["mixture"]).model_dump()
+    return {"model": model.to_json(), "training": decisive(settings)}
 
 
 def verify(cell: Cell, parameters: dict, record: dict | None, start: str) -> list[dict]:
@@ -209,7 +209,7 @@ def verify(cell: Cell, parameters: dict, record: dict | None, start: str) -> lis
 
 def _once(entries: Iterable[dict]) -> list[dict]:
     """Each file once for each place that records it: seeds share their inputs."""
-    found = {}
+    found: dict[tuple, dict] = {}
     for entry in entries:
         key = (entry["path"], entry["recorded_sha256"], entry["recorded_in"])
         found.setdefault(key, entry)
@@ -228,8 +228,8 @@ def _followed(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterato
 def _chain(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterator[dict]:
     paper, table, _ = cell.id.split("/")
     seeds, corpus = parameters["seeds"], parameters["corpus"]["name"]
-    trained = [Path("runs") / cell.run / f"seed-{seed}" / "training.json" for seed in seeds]
-    folders = [evaluation_folder(cell.run, seed, corpus, cell.test_set) for seed in seeds]
+    trained = [Path("runs") / cell.own_run / f"seed-{seed}" / "training.json" for seed in seeds]
+    folders = [evaluation_folder(cell.own_run, seed, corpus, cell.test_set) for seed in seeds]
     summaries = {path: training_record(path) for path in trained}
     metrics = {
         path / "metrics.json": read_json(path / "metrics.json", (1, 2, 3)) for path in folders
@@ -246,11 +246,11 @@ def _chain(cell: Cell, parameters: dict, sealed: dict, start: str) -> Iterator[d
         weights = seed_folder.with_name("model.safetensors")
         yield file_entry("weights", weights, (measured["weights_sha256"], path))
         yield from _evaluation(path, measured, parameters, sealed)
-    for path in map(str, table_inputs(paper, table, parameters)):
-        yield file_entry("what the table compares", Path(path), sealed.get(path, NOWHERE))
-    for path in sealed:
-        if path.startswith("tables/"):
-            yield file_entry("table", Path(path), sealed[path])
+    for file in map(str, table_inputs(paper, table, parameters)):
+        yield file_entry("what the table compares", Path(file), sealed.get(file, NOWHERE))
+    for file in sealed:
+        if file.startswith("tables/"):
+            yield file_entry("table", Path(file), sealed[file])
 
 
 def training_record(path: Path) -> dict:
@@ -321,7 +321,7 @@ def _training(
 ) -> Iterator[dict]:
     expected = expected_configuration(cell, parameters, summary)
     expected["seed"] = int(path.parent.name.removeprefix("seed-"))
-    expected["mixture"] = {"name": resolve_run(cell.run, parameters)["mixture"]}
+    expected["mixture"] = {"name": resolve_run(cell.own_run, parameters)["mixture"]}
     findings, recorded = contradictions(summary, expected), sealed.get(str(path), NOWHERE)
     yield value_entry("training record", path, findings, recorded)
     digests = summary["digests"]
@@ -410,7 +410,7 @@ def _short(digest: str) -> str:
     return f"{digest[:16]}..."
 
 
-def content_entry(artifact: str, path: Path, found: str, recorded: Recorded) -> dict:
+def content_entry(artifact: str, path: Path, found: str, recorded: tuple[str, Path | str]) -> dict:
     """The same for a digest of what a file says, whatever its bytes; `found` is that digest."""
     digest, place = recorded
     entry = file_entry(artifact, path)

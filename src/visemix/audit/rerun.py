@@ -65,7 +65,7 @@ def rerun(
         sys.executable, "-m", "snakemake", "--snakefile", str(snakefile.absolute()),
         "--directory", str(folder), "--configfile", str(folder / "params.yaml"),
         "--cores", str(cores), *(["--allowed-rules", *rules] if rules else []), "--",
-        *map(str, evaluation_files([cell.run], cell.test_set, parameters)),
+        *map(str, evaluation_files([cell.own_run], cell.test_set, parameters)),
     ]  # fmt: skip
     print(f"making {cell.id} again from {start} on; log: {log}", file=sys.stderr)
     with open(log, "w") as output:

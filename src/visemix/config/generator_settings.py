@@ -1,6 +1,6 @@
 """The section `generators`: what is compared, and the sections of those that learn."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -8,7 +8,10 @@ from visemix.config.generator_names import GENERATORS
 from visemix.config.generators import Aniportrait, Lam, Wav2Lip
 from visemix.config.section import PositiveInt, Section
 
-GeneratorName = Literal[tuple(GENERATORS)]
+if TYPE_CHECKING:
+    GeneratorName = str  # the names are data
+else:
+    GeneratorName = Literal[tuple(GENERATORS)]
 
 
 class Generators(Section):

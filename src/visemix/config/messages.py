@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from visemix.config.section import Section
 
@@ -75,7 +76,7 @@ def unknown(path: str, key: str, known: list[str]) -> str:
     return f"{path}: unknown key; {REPLACED.get(key, hint)}"
 
 
-def explain(error: dict, root: type[Section], layers: dict[str, dict]) -> str:
+def explain(error: ErrorDetails, root: type[Section], layers: dict[str, dict]) -> str:
     """The message on one of pydantic's errors, whose `loc` leads from `root` to the value.
 
     layers: by what stands before a key in the message, the blocks that were laid over each other.

@@ -50,7 +50,7 @@ class Parameters(Section):
     visemes: Visemes = Visemes()
     pose: Pose = Pose()
     synthesis: Synthesis = Synthesis()
-    external: dict[Literal[PROGRAMS], External] = {}
+    external: dict[Literal[PROGRAMS], External] = {}  # type: ignore[valid-type]  # names are data
     """Published generators, a section each: where they are installed."""
     generators: Generators = Generators()
     mixing: Mixing = Mixing()
@@ -106,8 +106,8 @@ def resolve_parameters(config: dict, folder: str | Path = ".") -> dict:
         checked = Parameters.model_validate(merged)
     except ValidationError as error:
         chosen = {where: layers[where] for where in (f"scales/{scale}.yaml: ", "overrides.")}
-        messages = (explain(e, Parameters, chosen) for e in error.errors())
-        raise ParameterError("\n".join(messages)) from None
+        explained = [explain(e, Parameters, chosen) for e in error.errors()]
+        raise ParameterError("\n".join(explained)) from None
     return checked.model_dump(mode="python", by_alias=True, exclude_none=False)
 
 
@@ -158,7 +158,7 @@ def merge(base: dict, changes: dict) -> dict:
 
 def flatten(parameters: dict, prefix: str = "") -> dict:
     """Turn nested parameters into {'training.steps': 600, ...}."""
-    flat = {}
+    flat: dict = {}
     for key, value in parameters.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")

@@ -30,8 +30,10 @@ def viseme_attention(run_folder: str | Path, clips: np.ndarray) -> tuple[np.ndar
     inputs = augmentation.centre_crop(
         torch.from_numpy(clips), subtract_mean_frame, model.config.input_size
     )
+    gamma = model.config.gamma
+    assert gamma is not None  # config.runs.check_tafm
     frames = model.front_end(inputs)
     features = model.viseme_features(frames, model.back_end(frames))  # (B, T, D)
     rows = model.viseme_head.weight  # (classes, D)
     cosines = F.cosine_similarity(features[:, :, None], rows, dim=3)
-    return cosines.numpy(), attention(features, rows, model.config.gamma).numpy()
+    return cosines.numpy(), attention(features, rows, gamma).numpy()

@@ -42,6 +42,12 @@ class Cell:
     protocol: dict
     other_reading_of: str | None
 
+    @property
+    def own_run(self) -> str:
+        """`run` where there is one, as in all of `reproduced_cells`."""
+        assert self.run is not None, self.id
+        return self.run
+
 
 def paper_names() -> list[str]:
     """The papers there are: files of papers/ but claims.yaml, which holds what they say."""
@@ -89,7 +95,7 @@ def table_cells(paper: str, table: str) -> list[Cell]:
     content = read_table(paper, table)
     return [
         Cell(
-            id=_full_id(paper, table, cell["id"]),
+            id=f"{paper}/{table}/{cell['id']}",
             row=cell["row"],
             published=cell["published"],
             run=cell.get("run"),
@@ -261,7 +267,7 @@ def reproduced_cells(paper: str, table: str) -> list[Cell]:
 
 def table_runs(paper: str, table: str) -> list[str]:
     """Runs whose evaluations a table shows, without repeats, in the order of its rows."""
-    return list(dict.fromkeys(cell.run for cell in reproduced_cells(paper, table)))
+    return list(dict.fromkeys(cell.own_run for cell in reproduced_cells(paper, table)))
 
 
 def compared_cells(paper: str, table: str) -> list[tuple[Cell, Cell]]:
@@ -287,7 +293,7 @@ def compared_runs(paper: str, table: str) -> list[tuple[str, str]]:
     The rows of `compared_cells`, and what the front page asks of the table besides. p values are
     corrected for all of them together, so that a difference has one p wherever it is shown.
     """
-    rows = [(earlier.run, later.run) for earlier, later in compared_cells(paper, table)]
+    rows = [(earlier.own_run, later.own_run) for earlier, later in compared_cells(paper, table)]
     asked = read_paper(paper).get("questions", [])
     rows += [(one["without"], one["with"]) for one in asked if one["table"] == table]
     return list(dict.fromkeys(rows))

@@ -51,7 +51,7 @@ def not_run_because(claim: dict, papers: list[str]) -> str | None:
 def claims_inputs(parameters: dict) -> list[Path]:
     """Evaluations of all rows of the tables in which a claim compares rows of ours, all seeds."""
     claims, _ = read_claims()
-    files = {}
+    files: dict[Path, None] = {}
     for claim in claims:
         if not_run_because(claim, parameters["papers"]):
             continue

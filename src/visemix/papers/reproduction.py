@@ -32,7 +32,7 @@ def departures(paper: str, parameters: dict, run: str | None = None) -> list[str
     trained on real clips alone, the parameters of synthetic clips do not; without one all do.
     """
     settings = resolve_run(run, parameters) if run else None
-    skipped = NOT_COMPARED
+    skipped: tuple[str, ...] = NOT_COMPARED
     if settings and not settings["synthetic"]:
         skipped += OF_SYNTHETIC_CLIPS
     given, expected = flatten(parameters), _paper_values(paper)

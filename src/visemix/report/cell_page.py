@@ -46,7 +46,7 @@ def write_cell_pages(site: Site, paper: dict, results: Results, audits: dict[str
         for at, cell in enumerate(cells):
             row, measured = rows[cell.id], {}
             if row["n"]:
-                measured = trained(cell.run) | explored(cell.run, cell.test_set)
+                measured = trained(cell.own_run) | explored(cell.own_run, cell.test_set)
                 measured |= _provenance(cell, results) | {"table_file": table["file"]}
             facts = {"cell": cell, "row": row, "measured": measured}
             facts |= {"metric": paper["metric"], "readings": paper["readings"]}
@@ -58,8 +58,10 @@ def write_cell_pages(site: Site, paper: dict, results: Results, audits: dict[str
 
 def _audit(site: Site, audit: dict | None) -> dict | None:
     """An audit with the address of a copy of its own page, where it has one."""
-    page = audit and audit["file"].with_suffix(".html")
-    return audit and audit | {"page": page.is_file() and add_file(site, page, "audits")}
+    if audit is None:
+        return None
+    page = audit["file"].with_suffix(".html")
+    return audit | {"page": page.is_file() and add_file(site, page, "audits")}
 
 
 def _neighbours(cells: list[Cell], at: int) -> list[tuple[str, str, str]]:

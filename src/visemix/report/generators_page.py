@@ -52,7 +52,9 @@ def page_facts(parameters: dict) -> dict:
         "measured": measured,
     }
     if measured:
-        made = {name: f"data/crops/{corpus}-{name}-evaluation" for name in measured}
+        made: dict[str, str | Path] = {
+            name: f"data/crops/{corpus}-{name}-evaluation" for name in measured
+        }
         facts["rows"] = table(measured).to_dict("records")
         facts["sheet"] = sheet(made, f"data/crops/{corpus}-val")
     return facts

@@ -59,7 +59,7 @@ def write_report(folder: str | Path, parameters: dict) -> None:
 def paper_facts(site: Site, name: str, results: Results) -> dict:
     """What the pages of a paper and of its tables show; its pictures are added to the site."""
     paper, parameters = read_paper(name), results.parameters
-    runs = [
+    runs: list[dict] = [
         {
             "name": run,
             "settings": resolve_run(run, parameters),

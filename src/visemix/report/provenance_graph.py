@@ -32,10 +32,10 @@ def layered(edges: list[tuple[str, str]]) -> tuple[list[list[str]], list[tuple[s
         return 1 + max(map(height, after[node]), default=-1)
 
     heights = {node: height(node) for node in after}
-    layers = [[] for _ in range(1 + max(heights.values()))]
+    layers: list[list[str]] = [[] for _ in range(1 + max(heights.values()))]
     for node, level in heights.items():
         layers[len(layers) - 1 - level].append(node)
-    short = []
+    short: list[tuple[str, str]] = []
     for number, (start, end) in enumerate(edges):
         path = [start]
         for level in range(heights[start] - 1, heights[end], -1):
@@ -48,7 +48,8 @@ def layered(edges: list[tuple[str, str]]) -> tuple[list[list[str]], list[tuple[s
         pairs = [(end, start) if down else (start, end) for start, end in short]
         for above, layer in pairwise(layers if down else layers[::-1]):
             place = {node: at / max(len(above) - 1, 1) for at, node in enumerate(above)}
-            layer.sort(key={node: _mean_place(node, pairs, place) for node in layer}.get)
+            means = {node: _mean_place(node, pairs, place) for node in layer}
+            layer.sort(key=means.__getitem__)
     return layers, short
 
 

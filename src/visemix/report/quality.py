@@ -110,7 +110,7 @@ def write_page_of_clips(site: Site, parameters: dict) -> None:
     """Write quality.html: what became of the clips, and how well the faces were found."""
     sets = crop_sets(parameters["corpus"]["name"], parameters["synthesis"]["generator"])
     pictures = {"scores": score_figure(sets), "worst": worst_sheet(sets)}
-    facts = {
+    facts: dict = {
         name: png and add_picture(site, f"crops-{name}", png) for name, png in pictures.items()
     }
     facts |= {"data": clip_rows(parameters), "rows": quality_rows(sets)}

@@ -1,6 +1,7 @@
 """The folder of the report: pages from templates, pictures, and what is the same on every page."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -52,7 +53,7 @@ def write_page(
     address: str,
     template: str,
     title: str,
-    trail: list[tuple[str, str]] = (),
+    trail: Sequence[tuple[str, str]] = (),
     **facts,
 ) -> None:
     """Write one page. trail: (address, name) of the pages above it; facts: for the template."""

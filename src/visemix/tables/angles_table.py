@@ -66,7 +66,7 @@ def turned_differences(paper: str, table: str, results: Results) -> list[dict]:
         for run, frames in results.of_table(paper, table).items()
     }
     pairs = {
-        (later.row, earlier.row): (rows[earlier.run], rows[later.run])
+        (later.row, earlier.row): (rows[earlier.own_run], rows[later.own_run])
         for earlier, later in compared_cells(paper, table)
     }
     found = compared(pairs, pooled_seed_variance(list(rows.values())))

@@ -110,14 +110,14 @@ def _difference(claim: dict, results: Results) -> dict:
     paper, table, _ = worse.id.split("/")
     rows = results.of_table(paper, table)
     seeds = pooled_seed_variance(list(rows.values()))
-    result = compare_rows(rows[worse.run], rows[better.run], seeds)
+    result = compare_rows(rows[worse.own_run], rows[better.own_run], seeds)
     return in_points(result) | {"n": result["n"], "p": result["p"]}
 
 
 def _difference_of_gains(pairs: list[tuple[Cell, Cell]], results: Results) -> dict:
     """The second gain minus the first, of two runs on the clips that both test sets hold."""
     rows = []  # of each run, a table a seed: right on the second test set minus right on the first
-    for run in (cell.run for cell in pairs[0]):
+    for run in (cell.own_run for cell in pairs[0]):
         first, second = (results.predictions(run, pair[0].test_set) for pair in pairs)
         both = [
             a.merge(b[["clip_id", "correct"]], on="clip_id", validate="1:1")
@@ -125,7 +125,8 @@ def _difference_of_gains(pairs: list[tuple[Cell, Cell]], results: Results) -> di
         ]
         rows.append([t.assign(correct=t.correct_y.astype(float) - t.correct_x) for t in both])
     clusters = speakers_of(named_clips([*rows[0], *rows[1]]))
-    result = crossed_difference(*map(scores, rows), clusters, pooled_seed_variance(rows))
+    less, more = map(scores, rows)
+    result = crossed_difference(less, more, clusters, pooled_seed_variance(rows))
     low, high = result.interval
     found = {"difference": result.mean, "low": low, "high": high}
     return in_points(found) | {"n": len(clusters), "p": result.p}
@@ -142,7 +143,7 @@ def _ours(claim: dict, found: dict, adjusted: float, parameters: dict) -> dict:
         f"the corpus {parameters['corpus']['name']} at scale {parameters['scale']}; the printed "
         f"{printed:+.1f} lies {fits} that interval"
     )
-    changed = {cell.run for pair in pairs for cell in pair} & set(parameters["runs"])
+    changed = {cell.own_run for pair in pairs for cell in pair} & set(parameters["runs"])
     if changed:
         text += f"; not the paper's runs but changed ones: {', '.join(sorted(changed))}"
     words = {HIGHER: "supported", LOWER: "contradicted", UNRESOLVED: "not resolved at this n"}

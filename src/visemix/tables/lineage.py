@@ -38,7 +38,7 @@ def steps_of(cell: Cell, results: Results, seeds: list[int]) -> list[Step]:
     else:
         steps += [Step("crops", (manifest,), crops[cell.test_set])]
     sources = []
-    for source in results.training(cell.run, seeds[0])["mixture"]["sources"]:
+    for source in results.training(cell.own_run, seeds[0])["mixture"]["sources"]:
         learnt = Path(source["folder"])
         sources.append(f"{learnt}/manifest.json")
         if source["role"] == "synthetic":
@@ -46,11 +46,11 @@ def steps_of(cell: Cell, results: Results, seeds: list[int]) -> list[Step]:
             steps += [Step("pairs", (manifest,), pairs), Step("synthesis", (pairs,), sources[-1])]
         else:
             steps += [Step("crops", (manifest,), sources[-1])]
-    mixture = str(mixture_file(cell.run, parameters))
+    mixture = str(mixture_file(cell.own_run, parameters))
     rule = "mixture_synthetic" if len(sources) > 1 else "mixture_real"
     visemes, test = f"data/visemes/{parameters['visemes']['map']}.parquet", crops[cell.test_set]
-    trained = [f"runs/{cell.run}/seed-{seed}/model.safetensors" for seed in seeds]
-    folders = [evaluation_folder(cell.run, seed, corpus, cell.test_set) for seed in seeds]
+    trained = [f"runs/{cell.own_run}/seed-{seed}/model.safetensors" for seed in seeds]
+    folders = [evaluation_folder(cell.own_run, seed, corpus, cell.test_set) for seed in seeds]
     read = [f"{folder}/predictions.parquet" for folder in folders]
     return [
         *steps,
@@ -89,9 +89,9 @@ def digest_rows(cell: Cell, files: list[str], results: Results) -> list[dict]:
     """
     parameters = results.parameters
     corpus, seed = parameters["corpus"]["name"], parameters["seeds"][0]
-    training = f"runs/{cell.run}/seed-{seed}/training.json"
-    record = results.training(cell.run)
-    metrics = evaluation_folder(cell.run, seed, corpus, cell.test_set) / "metrics.json"
+    training = f"runs/{cell.own_run}/seed-{seed}/training.json"
+    record = results.training(cell.own_run)
+    metrics = evaluation_folder(cell.own_run, seed, corpus, cell.test_set) / "metrics.json"
     recorded = {
         f"{source['folder']}/manifest.json": (source["manifest_sha256"], training)
         for source in record["mixture"]["sources"]
@@ -100,7 +100,7 @@ def digest_rows(cell: Cell, files: list[str], results: Results) -> list[dict]:
     recorded[validation] = (record["digests"]["validation_manifest"], training)
     evaluated = results.json(metrics)
     for file, key in (
-        (f"runs/{cell.run}/seed-{seed}/model.safetensors", "weights_sha256"),
+        (f"runs/{cell.own_run}/seed-{seed}/model.safetensors", "weights_sha256"),
         (f"data/crops/{corpus}-{cell.test_set}/manifest.json", "crops_manifest_sha256"),
         (str(metrics.with_name("predictions.parquet")), "predictions_sha256"),
     ):
@@ -108,7 +108,7 @@ def digest_rows(cell: Cell, files: list[str], results: Results) -> list[dict]:
     made = table_file(cell).with_suffix(".json")
     outputs = results.json(made)["outputs"] if made.is_file() else {}
     recorded |= {file: (digest, str(made)) for file, digest in outputs.items()}
-    mixture = mixture_file(cell.run, parameters)
+    mixture = mixture_file(cell.own_run, parameters)
     rows = []
     for file in files:
         found = results.sha256(file)

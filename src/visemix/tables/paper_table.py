@@ -17,12 +17,14 @@ from visemix.papers.cells import (
     TEST_SETS,
     Cell,
     compared_cells,
+    read_table,
     resolve_run,
     shuffled_control,
     table_cells,
     table_test_set,
 )
 from visemix.papers.reproduction import departures, in_short, measured_departures
+from visemix.run.atomic import atomic_path, write_json, write_text
 from visemix.tables.results import Results, in_points, summarise
 from visemix.tables.text import render
 
@@ -84,7 +86,7 @@ def build_table(paper: str, table: str, results: Results) -> pd.DataFrame:
             row["status"] = "not yet run"
         else:
             row |= _measured(paper, cell, results)
-            row |= _intervals(predictions[cell.run], seeds)
+            row |= _intervals(predictions[cell.own_run], seeds)
             if cell.id in above:
                 row |= _difference(results, paper, table, above[cell.id], cell)
         rows.append(row)
@@ -92,7 +94,7 @@ def build_table(paper: str, table: str, results: Results) -> pd.DataFrame:
 
 
 def _difference(results: Results, paper: str, table: str, above: Cell, cell: Cell) -> dict:
-    result = results.comparisons(paper, table)[above.run, cell.run]
+    result = results.comparisons(paper, table)[above.own_run, cell.own_run]
     return {
         "above": above.id,
         **{name: result[name] for name in ("p", "p_holm", "verdict", "p_mcnemar")},
@@ -119,20 +121,20 @@ def _intervals(predictions: list[pd.DataFrame], seeds: tuple[float, int]) -> dic
 
 
 def _measured(paper: str, cell: Cell, results: Results) -> dict:
-    parameters, record = results.parameters, results.training(cell.run)
-    predictions = results.predictions(cell.run, cell.test_set)
+    parameters, record = results.parameters, results.training(cell.own_run)
+    predictions = results.predictions(cell.own_run, cell.test_set)
     synthetic = [s for s in record["mixture"]["sources"] if s["role"] == "synthetic"]
     equal = record["training"].get("equal", "updates")  # not in version 1, which knew no other
     generator = parameters["synthesis"]["generator"]
     summary = summarise(predictions)
     clips = {"real": 0} | {s["role"]: s["clips"] for s in record["mixture"]["sources"]}
-    departs = departures(paper, parameters, cell.run) + measured_departures(
+    departs = departures(paper, parameters, cell.own_run) + measured_departures(
         paper, cell.test_set, summary["n"], predictions[0].label.nunique(), clips
     )
     return summary | {
         "status": parameters["scale"],
         "departures": in_short(departs),
-        "changed": ", ".join(resolve_run(cell.run, parameters)["changed"]),
+        "changed": ", ".join(resolve_run(cell.own_run, parameters)["changed"]),
         "word_boundary": "no",
         "selection": "val",
         "extra_data": ", ".join(f"{s['clips']} {generator} clips" for s in synthetic) or "none",
@@ -180,7 +182,7 @@ def resolution(paper: str, table: str, results: Results) -> dict | None:
         return None
     variance, _ = pooled_seed_variance(list(results.of_table(paper, table).values()))
     comparisons = results.comparisons(paper, table)
-    found = [comparisons[earlier.run, later.run] for earlier, later in cells]
+    found = [comparisons[earlier.own_run, later.own_run] for earlier, later in cells]
     n = found[0]["n"]
     discordant = np.mean([pair["only_first"] + pair["only_second"] for pair in found]) / n
     smallest = minimum_detectable_difference(n, discordant)
@@ -203,6 +205,21 @@ def metrics(frame: pd.DataFrame) -> dict:
     """What was measured, for `dvc metrics`: {row key: {accuracy, low, high, n}}, in per cent."""
     rows = frame[frame.n != ""].set_index("cell_id")[["accuracy", "low", "high", "n"]]
     return {cell.split("/")[-1]: row for cell, row in rows.to_dict("index").items()}
+
+
+def write_table(
+    paper: str, table: str, results: Results, csv: str, markdown: str, measured: str
+) -> tuple[pd.DataFrame, list[dict]]:
+    """Write a table as CSV and as Markdown, and its `metrics` as JSON; returns rows and controls.
+
+    Its figure is left to others, so that an audit, which computes the table again, draws none.
+    """
+    rows, notes = build_table(paper, table, results), controls(paper, table, results)
+    with atomic_path(csv) as temporary:
+        rows.to_csv(temporary, index=False)
+    write_text(markdown, to_markdown(rows, read_table(paper, table)["caption"], notes))
+    write_json(measured, metrics(rows))
+    return rows, notes
 
 
 def to_markdown(frame: pd.DataFrame, caption: str, notes: list[dict]) -> str:

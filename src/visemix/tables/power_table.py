@@ -42,7 +42,8 @@ def power_table(paper: str, results: Results) -> pd.DataFrame:
         predictions = results.of_table(paper, table)
         seeds = pooled_seed_variance(list(predictions.values()))
         for above, cell in pairs:
-            observed, components = _observed(predictions[above.run], predictions[cell.run], seeds)
+            both = predictions[above.own_run], predictions[cell.own_run]
+            observed, components = _observed(*both, seeds)
             observed |= {"table": table, "row": cell.id, "above": above.id}
             design = power.Design(components, len(predictions))
             paper_clips = test_sets[cell.test_set]["n"]

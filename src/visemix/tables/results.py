@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ class Results:
 
     def __init__(self, parameters: dict):
         self.parameters = parameters
-        self._read = {}
+        self._read: dict[tuple, Any] = {}
 
     def _once(self, read: Callable, *what):
         if (read, what) not in self._read:
@@ -101,7 +102,7 @@ def compared(pairs: dict, seeds: tuple[float, int]) -> dict:
     seeds: of `pooled_seed_variance`. Returns for each key what evaluation.resolution.compare_rows
     says, with p_holm, corrected for all pairs, and verdict (evaluation.statistics.verdict).
     """
-    found = {key: compare_rows(*pair, seeds) for key, pair in pairs.items()}
+    found = {key: compare_rows(one, other, seeds) for key, (one, other) in pairs.items()}
     adjusted = holm([result["p"] for result in found.values()])
     return {
         key: result | {"p_holm": p, "verdict": verdict(result["difference"], p, len(pairs[key][0]))}

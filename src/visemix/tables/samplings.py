@@ -31,7 +31,7 @@ def samplings_table(results: Results) -> pd.DataFrame:
     drawn, real = samples(parameters), real_only_run(parameters)
     runs = {run: results.predictions(run, "test") for run in [real, *(s.run for s in drawn)]}
     variance = pooled_seed_variance(list(runs.values()))
-    rows = [{"share": 0, "draw": "", "generator": "", "run": real}]
+    rows: list[dict] = [{"share": 0, "draw": "", "generator": "", "run": real}]
     pairs = {sample: (runs[real], runs[sample.run]) for sample in drawn}
     for sample, result in compared(pairs, variance).items():
         difference = {key: result[key] for key in ("p", "p_holm", "verdict")}
