@@ -98,8 +98,8 @@ def psnr(made: np.ndarray, true: np.ndarray) -> float:
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
-    made, true = _as_images(made, true)
-    return float(peak_signal_noise_ratio(made, true, data_range=255.0))
+    images, truth = _as_images(made, true)
+    return float(peak_signal_noise_ratio(images, truth, data_range=255.0))
 
 
 def ssim(made: np.ndarray, true: np.ndarray) -> float:
@@ -107,8 +107,10 @@ def ssim(made: np.ndarray, true: np.ndarray) -> float:
     over frames, each with a Gaussian window of 11 px and sigma 1.5."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    made, true = _as_images(made, true)
-    return float(structural_similarity_index_measure(made, true, data_range=255.0))
+    images, truth = _as_images(made, true)
+    value = structural_similarity_index_measure(images, truth, data_range=255.0)
+    assert not isinstance(value, tuple)  # no image of it was asked for
+    return float(value)
 
 
 def _as_images(made: np.ndarray, true: np.ndarray) -> tuple:

@@ -211,14 +211,15 @@ def _fit(features: list[np.ndarray], labels: list[np.ndarray]) -> Codebook:
         numbers = np.searchsorted(names, piece)
         np.add.at(counts, (numbers[:-1], numbers[1:]), 1)
     prior = np.bincount(joined, minlength=len(names)) / len(joined)
-    layers = [
+    hidden, output = (
         np.vstack([w, b]).astype(np.float32)
         for w, b in zip(network.coefs_, network.intercepts_, strict=True)
-    ]
+    )
     transition = counts / counts.sum(1, keepdims=True)
     return Codebook(
         tuple(names.tolist()),
-        *layers,
+        hidden,
+        output,
         np.log(prior).astype(np.float32),
         np.log(transition).astype(np.float32),
     )

@@ -1,6 +1,7 @@
 """What the trainings of generators have in common: what identifies one, weights and summary."""
 
 from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 
@@ -9,10 +10,13 @@ from visemix.generators.paired_clips import PairedClips
 from visemix.run.atomic import sha256_file, write_json
 from visemix.training import checkpoints, outputs
 
+Settings = TypeVar("Settings", bound=Section)
+Network = TypeVar("Network", bound=torch.nn.Module)
+
 FILES = ("weights.safetensors", "history.csv", "generator.json")
 
 
-def checked(section: type[Section], settings: dict) -> tuple[Section, int]:
+def checked(section: type[Settings], settings: dict) -> tuple[Settings, int]:
     """A section of config.generators from its values, and the CPU threads beside them (1)."""
     threads = settings.get("threads", 1)
     values = {name: value for name, value in settings.items() if name != "threads"}
@@ -45,13 +49,17 @@ def identify(
 
 def write_weights(path: Path, network: torch.nn.Module, **facts) -> None:
     """Write a network as safetensors, with its `config`, a section, and facts for its reader."""
-    facts = {"settings": outputs.decisive(network.config.model_dump()), **facts}
+    settings = cast(Section, network.config).model_dump()
+    facts = {"settings": outputs.decisive(settings), **facts}
     outputs.write_weights(path, network.state_dict(), facts)
 
 
 def read_weights(
-    path: Path, network: type[torch.nn.Module], section: type[Section], device: str = "cpu"
-) -> tuple[torch.nn.Module, dict]:
+    path: Path,
+    network: type[Network],
+    section: type[Section],
+    device: str | torch.device = "cpu",
+) -> tuple[Network, dict]:
     """A trained network in evaluation mode, and the facts written with it.
 
     Errors as outputs.read_weights.

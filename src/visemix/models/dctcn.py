@@ -14,6 +14,8 @@ alone. Parameters and evaluation-mode outputs are the same; training statistics 
 The parallel branches run as one convolution: their kernels are zero-padded to the longest.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -38,9 +40,10 @@ class DCTCN(nn.Module):
         self.transitions = nn.ModuleList()
         for block in range(config.blocks):
             channels = config.reduced
-            self.blocks.append(nn.ModuleList())
+            layers = nn.ModuleList()
+            self.blocks.append(layers)
             for dilation in config.dilations:
-                self.blocks[-1].append(DenseLayer(channels, dilation, config))
+                layers.append(DenseLayer(channels, dilation, config))
                 channels += config.growth
             if block + 1 < config.blocks:
                 self.transitions.append(
@@ -57,7 +60,7 @@ class DCTCN(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.transition0(x)  # (B, reduced, T)
         for number, block in enumerate(self.blocks):
-            for layer in block:
+            for layer in block.children():
                 x = torch.cat((x, layer(x)), dim=1)  # (B, reduced + i growth, T)
             if number < len(self.transitions):
                 x = self.transitions[number](x)  # (B, reduced, T)
@@ -113,8 +116,12 @@ class ParallelConvolution(nn.Module):
         self.longest = max(kernels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        weight = torch.cat([self._to_longest(branch.weight) for branch in self.branches])
-        bias = torch.cat([branch.bias for branch in self.branches])
+        weights, biases = (
+            [cast(torch.Tensor, getattr(branch, name)) for branch in self.branches]
+            for name in ("weight", "bias")
+        )
+        weight = torch.cat([self._to_longest(weight) for weight in weights])
+        bias = torch.cat(biases)
         padding = (self.longest - 1) // 2 * self.dilation
         x = F.conv1d(x, weight, bias, 1, padding, self.dilation, self.groups)
         return F.silu(self.norm(x))

@@ -5,11 +5,15 @@ its part of one mask, so that several processes train the network that one would
 evaluation, they are torch's own layers.
 """
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from visemix.run import data_parallel
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
@@ -22,7 +26,7 @@ def dropout(x: torch.Tensor, p: float, training: bool) -> torch.Tensor:
     return x * mask[rank * batch : (rank + 1) * batch]
 
 
-def with_whole_batch_norms(model: nn.Module, device: torch.device) -> nn.Module:
+def with_whole_batch_norms(model: Network, device: torch.device) -> Network:
     """Put batch normalisation over all processes in the place of the model's; weights stay."""
     if data_parallel.processes() == 1:
         return model
@@ -31,6 +35,7 @@ def with_whole_batch_norms(model: nn.Module, device: torch.device) -> nn.Module:
     for part in list(model.modules()):
         for name, norm in list(part.named_children()):
             if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+                assert norm.momentum is not None  # None, a cumulative mean, is used nowhere
                 whole = WholeBatchNorm(norm.num_features, norm.eps, norm.momentum)
                 whole.load_state_dict(norm.state_dict())
                 setattr(part, name, whole)
@@ -48,6 +53,8 @@ class WholeBatchNorm(nn.BatchNorm1d):
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
         processes = data_parallel.processes()
         others = [0, *range(2, x.dim())]  # all axes but that of the channels
         shape = (1, -1, *[1] * (x.dim() - 2))

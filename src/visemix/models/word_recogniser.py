@@ -13,6 +13,8 @@ it is read here:
   words, it replaces the pooling before their classifier.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import nn
 
@@ -20,6 +22,8 @@ from visemix.config.model import Recogniser
 from visemix.models.dctcn import DCTCN
 from visemix.models.front_end import FrontEnd
 from visemix.models.temporal_attention_fusion import fused_logits
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class WordRecogniser(nn.Module):
@@ -77,7 +81,9 @@ class WordRecogniser(nn.Module):
             x = x.float()
             if not tafm:
                 return head(x.mean(1))
-            return fused_logits(x, head.weight, head.bias, self.config.gamma, self.config.lambda_)
+            gamma, lambda_ = self.config.gamma, self.config.lambda_
+            assert gamma is not None and lambda_ is not None  # see config.runs.check_tafm
+            return fused_logits(x, head.weight, head.bias, gamma, lambda_)
 
 
 def _head(features: int, classes: int) -> nn.Linear:
@@ -87,9 +93,9 @@ def _head(features: int, classes: int) -> nn.Linear:
     return head
 
 
-def for_fast_convolutions(model: nn.Module) -> nn.Module:
+def for_fast_convolutions(model: Network) -> Network:
     """Keep the weights of 2D convolutions channels-last, as their inputs are; values stay."""
     for part in model.modules():
         if isinstance(part, nn.Conv2d):
-            part.to(memory_format=torch.channels_last)
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
     return model

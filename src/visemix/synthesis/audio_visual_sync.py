@@ -67,8 +67,8 @@ def correlations(crops: np.ndarray, sound: np.ndarray) -> np.ndarray:
     level = frame_levels(sound, len(crops))
     pictures = crops.astype(np.float32)
     change = np.r_[0, np.abs(np.diff(pictures[MOUTH], axis=0)).mean((1, 2))]
-    darkness = -pictures[LIPS].mean((1, 2))
-    return np.mean([[_correlation(t, level, lag) for lag in LAGS] for t in (change, darkness)], 0)
+    traces = change, -pictures[LIPS].mean((1, 2))
+    return np.mean([[_correlation(t, level, int(lag)) for lag in LAGS] for t in traces], 0)
 
 
 def set_lag(curves: np.ndarray, clusters: np.ndarray | None = None, seed: int = 0) -> dict:

@@ -190,7 +190,7 @@ def _distances(made: MouthCrops, true: MouthCrops, parameters: dict) -> dict[str
     """Distances of landmarks in crop px; none for the fixed crop, which has no landmarks."""
     if made.landmarks is None or true.landmarks is None:
         return {}
-    of_made, of_true = (_in_crop(crops.landmarks, parameters) for crops in (made, true))
+    of_made, of_true = (_in_crop(x, parameters) for x in (made.landmarks, true.landmarks))
     still = np.repeat(of_true[:1], len(of_true), axis=0)
     return {
         f"{prefix}{name}_distance": landmark_distance(points[:, chosen], of_true[:, chosen])

@@ -97,6 +97,7 @@ def measure_generator(
     pairs = read_pairs(made_folder, real_folder)
     found = [*reconstruction(pairs), *distances(pairs, features)]
     if sync is not None:
+        assert sounds is not None  # given with it
         found += synchrony(pairs, sync, sounds)
     drawn = sorted([*pairs.index["clip_id"], *pairs.rejects["clip_id"]])
     found += reading(predictions, drawn, mixed_with)
@@ -230,7 +231,8 @@ def reading(
             _row(f"accuracy_{run}", name, "", "higher", proportion(right), REAL, proportion(truth))
         )
         # No variance between trainings: the same ones read both sets.
-        found = compare_rows(*([t.reset_index() for t in both] for both in (real, made)), (0.0, 1))
+        on_real, on_made = ([t.reset_index() for t in tables] for tables in (real, made))
+        found = compare_rows(on_real, on_made, (0.0, 1))
         name = f"accuracy of {run} on the generator's clips minus that on the real clips"
         values = {"value": found["difference"]} | {k: found[k] for k in ("low", "high", "n", "p")}
         rows.append(

@@ -110,7 +110,9 @@ def kid_measure(
 
 
 def mean_measure(
-    values: Sequence[float], statistic: Callable = np.mean, clusters: np.ndarray | None = None
+    values: Sequence[float] | np.ndarray,
+    statistic: Callable = np.mean,
+    clusters: np.ndarray | None = None,
 ) -> dict:
     """{value, low, high, n}: mean (or median) over clips and its 95% percentile bootstrap interval.
 

@@ -10,12 +10,13 @@ set: that is checked here, and again when clips are made.
 
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -184,7 +185,7 @@ def choose_portraits(
     """
     order = [people[i] for i in rng.permutation(len(people))]
     usable, excluded = [], []
-    looked = ordered_map(_look_person, order, workers)
+    looked = cast(Generator, ordered_map(_look_person, order, workers))
     for person, (found, reason) in zip(order, looked, strict=False):
         usable += found
         if not found:
@@ -337,9 +338,10 @@ def _look(root: Path, picture: str) -> tuple[dict, str]:
 
 def _look_person(person: Person) -> tuple[list[dict], str]:
     """The first pictures of a person that can be used, as portraits; why there is none."""
-    found, names, reason = [], person.names, ""
+    found: list[dict] = []
+    names, reason = person.names, ""
     for picture in person.pictures:
-        known = {}
+        known: dict = {}
         reason = "" if person.source == "folder" else look_at(person.root, picture)["reason"]
         if not reason:
             known, reason = _look(person.root, picture)

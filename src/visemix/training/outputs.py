@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors
 import safetensors.torch
@@ -12,6 +13,8 @@ import torch
 
 from visemix.run.atomic import atomic_path, sha256_bytes
 from visemix.run.provenance import environment
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 NOT_DECISIVE = {"checkpoint_seconds"}  # parameters without a part in the result
 
@@ -42,7 +45,9 @@ def write_weights(path: Path, weights: dict[str, torch.Tensor], facts: dict) -> 
         safetensors.torch.save_file(values, temporary, {"visemix": json.dumps(facts)})
 
 
-def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, torch.Tensor], dict]:
+def read_tensors(
+    path: Path, device: str | torch.device = "cpu"
+) -> tuple[dict[str, torch.Tensor], dict]:
     """The state dict and the facts that `write_weights` wrote; errors as `read_weights`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; train it first")
@@ -55,8 +60,8 @@ def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, torch.Tenso
 
 
 def read_weights(
-    path: Path, network_of: Callable[[dict], torch.nn.Module], device: str = "cpu"
-) -> tuple[torch.nn.Module, dict]:
+    path: Path, network_of: Callable[[dict], Network], device: str | torch.device = "cpu"
+) -> tuple[Network, dict]:
     """A trained network in evaluation mode, and the facts written with it.
 
     `network_of` makes the network from the facts. Raises FileNotFoundError if the file is missing,

@@ -150,7 +150,8 @@ def prepare_torch(threads: int, device: torch.device, deterministic: bool = True
     threadpool_limits(threads)  # numpy, for spectrograms
     torch.use_deterministic_algorithms(deterministic)
     # Deterministic mode also clears new memory for debugging, which costs a pass over all of it.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    # torch's types lack the setting.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     gc.freeze()  # what exists now lives on: spare the collector from walking it again and again
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

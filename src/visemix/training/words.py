@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ def train(
     config: Recogniser,
     training: Training,
     seed: int,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     checkpoint_folder: str | Path | None = None,
 ) -> dict | None:
     """Train a recogniser on a mixture and write it to `run_folder`.
@@ -100,7 +101,8 @@ def train(
         optimiser.zero_grad()
         loss.backward()
         losses = torch.stack([loss, word, viseme]).detach()
-        data_parallel.average([*(weight.grad for weight in model.parameters()), losses])
+        gradients = [cast(torch.Tensor, weight.grad) for weight in model.parameters()]
+        data_parallel.average([*gradients, losses])
         optimiser.step()
         return dict(zip(LOSSES, losses, strict=True))
 

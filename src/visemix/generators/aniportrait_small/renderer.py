@@ -51,8 +51,8 @@ class Renderer:
         Each clip as if it were alone, from a seed for all or one each; FRAMES_AT_ONCE frames are
         drawn together. The mesh's part in a change is enlarged `guidance` times (see the settings).
         """
-        frames, seeds = sounds.shape[1] // SAMPLES_PER_FRAME, np.broadcast_to(seeds, len(first))
-        seen = [self._seen(*one, frames) for one in zip(first, sounds, seeds, strict=True)]
+        frames, of_each = sounds.shape[1] // SAMPLES_PER_FRAME, np.broadcast_to(seeds, len(first))
+        seen = [self._seen(*one, frames) for one in zip(first, sounds, of_each, strict=True)]
         noise, reference, mesh = (
             torch.cat(clips).split(FRAMES_AT_ONCE) for clips in zip(*seen, strict=True)
         )

@@ -31,7 +31,7 @@ def train(
     settings: dict,
     folder: str | Path,
     seed: int,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> dict:
     """Train on the clips of `data` and write weights.safetensors, history.csv, generator.json.
 
@@ -44,22 +44,22 @@ def train(
     """
     clock, folder, device = Clock(), Path(folder), torch.device(device)
     resume = folder.with_name(folder.name + ".resume")
-    settings, threads = trained.checked(sections.Aniportrait, settings)
+    config, threads = trained.checked(sections.Aniportrait, settings)
     code = code_digest(__name__)
     identified = trained.identify(
-        "aniportrait-small", settings, threads, seed, device, data, held_out, code=code
+        "aniportrait-small", config, threads, seed, device, data, held_out, code=code
     )
     prepare_torch(threads, device)
 
     torch.manual_seed(seed)
     mesh = MouthMesh(build_codebook(threads=threads), data.eye_to_mouth)
-    network = UNet(settings).to(device)
+    network = UNet(config).to(device)
     renderer = Renderer(network, mesh, 1.0, data.alignment)
     renderer = replace(renderer, spread=spread_of(data, renderer))
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
 
     def step(number: int, batch: tuple[torch.Tensor, ...], notes: dict) -> dict[str, torch.Tensor]:
-        set_rate(optimiser, cosine_rate(settings.learning_rate, number, settings.steps))
+        set_rate(optimiser, cosine_rate(config.learning_rate, number, config.steps))
         reference, mesh_seen, change, noise, times = batch
         noisy = add_noise(change, noise, times)
         made = network.train()(noisy, times, reference, mesh_seen)
@@ -68,20 +68,20 @@ def train(
         return {"loss": loss}
 
     def validate(done: int, notes: dict) -> dict[str, float]:
-        return measure(renderer.make, held_out, settings.validation_clips)
+        return measure(renderer.make, held_out, config.validation_clips)
 
     before = validate(0, {})
     state = run_steps(
         {"network": network, "optimiser": optimiser},
         step,
         validate,
-        steps=settings.steps,
-        validate_every=settings.validate_every,
-        checkpoint_seconds=settings.checkpoint_seconds,
+        steps=config.steps,
+        validate_every=config.validate_every,
+        checkpoint_seconds=config.checkpoint_seconds,
         folder=resume,
         identity=identified["identity"],
         device=device,
-        batches=partial(read_ahead, Batches(data, renderer, settings, seed).read),
+        batches=partial(read_ahead, Batches(data, renderer, config, seed).read),
     )
 
     write_weights(folder / WEIGHTS, renderer)

@@ -36,7 +36,8 @@ class UNet(nn.Module):
         width = 4 * finest
         self.time = nn.Sequential(nn.Linear(finest, width), nn.SiLU(), nn.Linear(width, width))
         self.enter = nn.Conv2d((2 + MESH_CHANNELS) * places, finest, 3, padding=1)
-        down, skips = [], [finest]
+        down: list[nn.ModuleList] = []
+        skips = [finest]
         for before, after in pairwise((finest, *config.channels)):
             level = nn.ModuleList()
             if down:
@@ -57,11 +58,10 @@ class UNet(nn.Module):
             if number:
                 level.append(nn.Conv2d(after, after, 3, padding=1))
             self.up.append(level)
-        self.leave = nn.Sequential(
-            nn.GroupNorm(GROUPS, finest), nn.SiLU(), nn.Conv2d(finest, places, 3, padding=1)
-        )
-        nn.init.zeros_(self.leave[-1].weight)
-        nn.init.zeros_(self.leave[-1].bias)
+        last = nn.Conv2d(finest, places, 3, padding=1)
+        self.leave = nn.Sequential(nn.GroupNorm(GROUPS, finest), nn.SiLU(), last)
+        for values in last.parameters():
+            nn.init.zeros_(values)
 
     def forward(self, noisy, times, reference, mesh) -> torch.Tensor:
         seen = torch.cat((noisy, reference, mesh), 1)
@@ -69,12 +69,12 @@ class UNet(nn.Module):
         time = self.time(waves(times, self.config.channels[0]))
         skips = [now]
         for level in self.down:
-            for layer in level:
+            for layer in level.children():
                 now = layer(now, time) if isinstance(layer, Block) else layer(now)
                 skips.append(now)
         now = self.middle(now, time)
         for level in self.up:
-            for layer in level:
+            for layer in level.children():
                 if isinstance(layer, Block):
                     now = layer(torch.cat((now, skips.pop()), 1), time)
                 else:

@@ -59,7 +59,8 @@ def inspect(program: Program, settings: dict) -> dict:
     Raises InstallationError with everything that is missing or differs.
     """
     repository = Path(settings["repository"])
-    problems, found = [], {}
+    problems: list[str] = []
+    found: dict = {}
     if repository.is_dir():
         found |= _checkout(program, repository)
     else:

@@ -101,6 +101,7 @@ def run(command: list[str], folder: Path, timeout: float) -> None:
         # Its leader is not reaped yet, so that the group's number cannot be another group's.
         os.killpg(process.pid, signal.SIGKILL)
         status = process.wait()
+        assert process.stdin is not None  # a pipe
         process.stdin.close()
     if problem or status:
         raise GenerationError(f"{problem or f'ended with status {status}'}{said(folder)}")

@@ -22,6 +22,7 @@ Pictures are grey levels in [-1, 1], 96 x 96.
 """
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -139,14 +140,13 @@ class SpeechEncoder(nn.Module):
 
     def __init__(self, channels: int, code: int, layers: int):
         super().__init__()
-        self.convolutions = nn.ModuleList(
-            [
-                nn.Conv1d(80, channels, 4, 2, 1),  # 8 columns of 16
-                nn.Conv1d(channels, channels, 4, 2, 1),  # 4
-                nn.Conv1d(channels, 2 * channels, 4),  # 1
-            ]
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(c.out_channels) for c in self.convolutions)
+        convolutions = [
+            nn.Conv1d(80, channels, 4, 2, 1),  # 8 columns of 16
+            nn.Conv1d(channels, channels, 4, 2, 1),  # 4
+            nn.Conv1d(channels, 2 * channels, 4),  # 1
+        ]
+        self.convolutions = nn.ModuleList(convolutions)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(c.out_channels) for c in convolutions)
         self.gru = nn.GRU(2 * channels, code, layers, batch_first=True)
         self.size = nn.LayerNorm(code)  # a GRU's states start small: as large as the other codes
         initialise(self)
@@ -172,14 +172,14 @@ class Decoder(nn.Module):
             ModulatedConvolution(a, b, 3, codes) for a, b in zip(before, channels, strict=False)
         )
         self.second = nn.ModuleList(ModulatedConvolution(c, c, 3, codes) for c in channels)
-        self.out = nn.ModuleList(
-            ModulatedConvolution(c, outputs, 1, codes, demodulate=False) for c in channels
-        )
-        for layer in self.out:
+        out = [ModulatedConvolution(c, outputs, 1, codes, demodulate=False) for c in channels]
+        self.out = nn.ModuleList(out)
+        for layer in out:
             nn.init.zeros_(layer.weight)
 
     def forward(self, features: list[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
-        x, total = features[0], 0.0
+        x = features[0]
+        total: Any = 0.0  # a tensor from the first output on
         for feature, first, second, out in zip(
             features, self.first, self.second, self.out, strict=True
         ):
@@ -232,4 +232,5 @@ def initialise(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear):
             nn.init.normal_(part.weight, std=part.weight[0].numel() ** -0.5)
+            assert part.bias is not None  # all layers have one
             nn.init.zeros_(part.bias)

@@ -1,6 +1,7 @@
 """One step of LAM's training: the clips it reads, and what it does to the networks."""
 
 from collections.abc import Callable
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -9,13 +10,23 @@ from torch import nn
 from visemix.clips import sampler
 from visemix.config import generators as sections
 from visemix.generators.lam import losses
-from visemix.generators.lam.model import select_frames
+from visemix.generators.lam.model import Lam, select_frames
 from visemix.generators.lam.weights import around, to_grey
 from visemix.generators.paired_clips import PairedClips
 from visemix.training.steps import cosine_rate, descend, set_rate
 
 Optimisers = dict[str, torch.optim.Optimizer]
-Batch = dict[str, torch.Tensor | None]
+
+
+class Batch(TypedDict):
+    """What `read_batch` returns, and later `codes`, the speech codes (B, F, z_s)."""
+
+    real: torch.Tensor
+    speech: torch.Tensor
+    rotations: torch.Tensor | None
+    sampled: torch.Tensor
+    drawn: torch.Tensor | None
+    codes: NotRequired[torch.Tensor]
 
 
 def read_batch(
@@ -63,7 +74,7 @@ def make_optimisers(networks: nn.ModuleDict, settings: sections.Lam) -> Optimise
     """One for each network; that of "movement" also has the speech encoder."""
     parameters = {name: [*network.parameters()] for name, network in networks.items()}
     if "movement" in networks:
-        parameters["movement"] += networks["generator"].speech_encoder.parameters()
+        parameters["movement"] += _generator(networks).speech_encoder.parameters()
     return {
         name: torch.optim.Adam(values, betas=(settings.beta1, 0.999))
         for name, values in parameters.items()
@@ -110,23 +121,25 @@ def update(
     if step < settings.speech_steps:
         return _update_speech_encoder(networks, optimisers["movement"], batch)
 
-    generator, adversarial = networks["generator"], step >= settings.adversarial_start
+    generator, adversarial = _generator(networks), step >= settings.adversarial_start
     spoken = generator.speech_encoder(batch["speech"])  # (B, F, z_s)
     codes = spoken.detach().requires_grad_()
     batch = {**batch, "codes": codes, "drawn": None if adversarial else batch["drawn"]}
     parts = micro_batches(batch, settings.micro_batch)
     # A whole batch is drawn once, and its graph kept; parts are drawn when they are needed.
     kept = [_draw(generator, parts[0])] if len(parts) == 1 else None
-    terms, sums = {}, {}
+    terms: dict[str, torch.Tensor] = {}
+    sums: dict[str, torch.Tensor] = {}
     if adversarial:
         with torch.no_grad():
-            made = [m.detach() for m in kept or (_draw(generator, part) for part in parts)]
-        terms = _update_discriminators(networks, optimisers, parts, made)
+            fixed = [m.detach() for m in kept or (_draw(generator, part) for part in parts)]
+        terms = _update_discriminators(networks, optimisers, parts, fixed)
 
     optimisers["generator"].zero_grad()
     for part, made in zip(parts, kept or (_draw(generator, part) for part in parts), strict=True):
         found = generator_losses(networks, part, made, adversarial, vsr)
-        found = {"total": sum(weights[name] * value for name, value in found.items()), **found}
+        total = sum(weights[name] * value for name, value in found.items())
+        found = {"total": cast(torch.Tensor, total), **found}
         proportion = len(made) / len(codes)
         (found["total"] * proportion).backward()
         for name, value in found.items():
@@ -140,10 +153,12 @@ def micro_batches(batch: Batch, clips: int | None) -> list[Batch]:
     """A batch in parts of so many clips, the last one of what is left; None: in one part."""
     size = len(batch["real"])
     clips = clips or size
-    return [
-        {name: None if value is None else value[at : at + clips] for name, value in batch.items()}
+    tensors = cast(dict[str, torch.Tensor | None], batch)
+    parts = [
+        {name: None if value is None else value[at : at + clips] for name, value in tensors.items()}
         for at in range(0, size, clips)
     ]
+    return cast(list[Batch], parts)
 
 
 def generator_losses(
@@ -177,7 +192,11 @@ def discriminate(
     return networks[name](frames.flatten(0, 1), first.flatten(0, 1))
 
 
-def _draw(generator: nn.Module, part: Batch) -> torch.Tensor:
+def _generator(networks: nn.ModuleDict) -> Lam:
+    return cast(Lam, networks["generator"])
+
+
+def _draw(generator: Lam, part: Batch) -> torch.Tensor:
     return generator.draw(part["real"][:, 0], part["codes"], part["rotations"], part["drawn"])
 
 
@@ -185,19 +204,19 @@ def _update_discriminators(
     networks: nn.ModuleDict, optimisers: Optimisers, parts: list[Batch], made: list[torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     """One step of each discriminator on real clips and those made, part by part."""
-    terms, size = {}, sum(map(len, made))
+    terms: dict[str, torch.Tensor] = {}
+    size = sum(map(len, made))
     for name in ("image", "sequence"):
         networks[name].requires_grad_(True)
         optimisers[name].zero_grad()
-        total = 0
+        term = f"discriminator_{name}"
         for part, clips in zip(parts, made, strict=True):
             truth = discriminate(networks, name, part["real"], part)
             loss = losses.discriminator_loss(truth, discriminate(networks, name, clips, part))
             (loss * (len(clips) / size)).backward()
-            total = total + loss.detach() * (len(clips) / size)
+            terms[term] = terms.get(term, 0) + loss.detach() * (len(clips) / size)
         optimisers[name].step()
         networks[name].requires_grad_(False)
-        terms[f"discriminator_{name}"] = total
     return terms
 
 
@@ -205,7 +224,7 @@ def _update_speech_encoder(
     networks: nn.ModuleDict, optimiser: torch.optim.Optimizer, batch: Batch
 ) -> dict[str, torch.Tensor]:
     """One step of the speech encoder, whose code shall give the mouths' movement linearly."""
-    predicted = networks["movement"](networks["generator"].speech_encoder(batch["speech"]))
+    predicted = networks["movement"](_generator(networks).speech_encoder(batch["speech"]))
     loss = losses.movement_loss(batch["real"], predicted)
     descend(optimiser, loss)
     return {"speech": loss}

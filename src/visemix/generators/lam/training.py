@@ -5,6 +5,7 @@ The weights kept are the last: held-out clips are measured, and select nothing.
 
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from visemix.generators import trained
 from visemix.generators.lam.discriminators import ImageDiscriminator, SequenceDiscriminator
 from visemix.generators.lam.losses import CONFIGURATIONS, MOVEMENTS, LipReaderLoss
 from visemix.generators.lam.model import Lam
-from visemix.generators.lam.step import loss_weights, make_optimisers, read_batch, update
+from visemix.generators.lam.step import Batch, loss_weights, make_optimisers, read_batch, update
 from visemix.generators.lam.weights import WEIGHTS, Animator
 from visemix.generators.measures import measure
 from visemix.generators.paired_clips import PairedClips, read_ahead
@@ -36,7 +37,7 @@ def train(
     settings: dict,
     folder: str | Path,
     seed: int,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     vsr_run_folder: str | Path | None = None,
     rotations: np.ndarray | None = None,
 ) -> dict:
@@ -58,7 +59,7 @@ def train(
     resume = folder.with_name(folder.name + ".resume")
     settings = dict(settings)
     configuration = settings.pop("configuration", "baseline")
-    settings, threads = trained.checked(sections.Lam, settings)
+    config, threads = trained.checked(sections.Lam, settings)
     _check_arguments(data, configuration, vsr_run_folder, rotations)
     digests = {"code": code_digest(__name__)}
     if vsr_run_folder is not None:
@@ -66,34 +67,34 @@ def train(
     if rotations is not None:
         digests["rotations"] = sha256_bytes(np.ascontiguousarray(rotations))
     name = "lam" if configuration == "baseline" else f"lam-{configuration.lower()}"
-    identified = trained.identify(name, settings, threads, seed, device, data, held_out, **digests)
+    identified = trained.identify(name, config, threads, seed, device, data, held_out, **digests)
     prepare_torch(threads, device)
 
     torch.manual_seed(seed)
-    networks = make_networks(settings).to(device)
-    optimisers = make_optimisers(networks, settings)
-    weights = loss_weights(settings, configuration)
+    networks = make_networks(config).to(device)
+    optimisers = make_optimisers(networks, config)
+    weights = loss_weights(config, configuration)
     vsr = LipReaderLoss(vsr_run_folder, device).to(device) if vsr_run_folder is not None else None
-    animator = Animator(networks["generator"], data.eye_to_mouth, data.alignment)
+    animator = Animator(cast(Lam, networks["generator"]), data.eye_to_mouth, data.alignment)
     spectra, zeros = spectra_of(data), {name: torch.zeros((), device=device) for name in TERMS}
 
-    def read(number: int) -> dict[str, torch.Tensor | None]:
-        return read_batch(data, spectra, settings, seed, number, device, rotations)
+    def read(number: int) -> Batch:
+        return read_batch(data, spectra, config, seed, number, device, rotations)
 
-    def step(number: int, batch: dict, notes: dict) -> dict[str, torch.Tensor]:
-        return zeros | update(networks, optimisers, batch, settings, number, weights, vsr)
+    def step(number: int, batch: Batch, notes: dict) -> dict[str, torch.Tensor]:
+        return zeros | update(networks, optimisers, batch, config, number, weights, vsr)
 
     def validate(done: int, notes: dict) -> dict[str, float]:
-        return measure(animator.make, held_out, settings.validation_clips)
+        return measure(animator.make, held_out, config.validation_clips)
 
     before = validate(0, {})
     state = run_steps(
         {"networks": networks, **optimisers},
         step,
         validate,
-        steps=settings.steps,
-        validate_every=settings.validate_every,
-        checkpoint_seconds=settings.checkpoint_seconds,
+        steps=config.steps,
+        validate_every=config.validate_every,
+        checkpoint_seconds=config.checkpoint_seconds,
         folder=resume,
         identity=identified["identity"],
         device=device,

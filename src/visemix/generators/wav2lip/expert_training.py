@@ -36,7 +36,7 @@ def train_syncnet(
     settings: dict,
     folder: str | Path,
     seed: int,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> dict:
     """Train the expert on PairedClips; write expert.safetensors, .csv and last .json to `folder`.
 
@@ -47,11 +47,11 @@ def train_syncnet(
     `validate_expert`), and how many shifts are found there (see `find_shifts`).
     """
     clock, folder, device = Clock(), Path(folder), torch.device(device)
-    settings, threads = trained.checked(sections.Wav2Lip, settings)
+    config, threads = trained.checked(sections.Wav2Lip, settings)
     prepare_torch(threads, device)
     code = code_digest(__name__)
     identified = trained.identify(
-        "sync-expert", settings, threads, seed, device, data, held_out, code=code
+        "sync-expert", config, threads, seed, device, data, held_out, code=code
     )
     if (summary := folder / FILES[2]).is_file():
         found = json.loads(summary.read_text())
@@ -62,17 +62,17 @@ def train_syncnet(
         raise ValueError(f"the held-out clips have {frames} frames; give at least {least}")
     spectra, held_out_spectra = spectra_of(data), spectra_of(held_out)
     torch.manual_seed(seed)
-    model = SyncNet(settings).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.expert_learning_rate)
+    model = SyncNet(config).to(device)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.expert_learning_rate)
 
     def read(number: int) -> ExpertBatch:
-        clips = max(1, settings.expert_batch_size // WINDOWS)
+        clips = max(1, config.expert_batch_size // WINDOWS)
         rows, rng = rows_of(seed, number, _TRAINING, len(data), clips)
-        return expert_batch(data, spectra, rows, rng, settings, device)
+        return expert_batch(data, spectra, rows, rng, config, device)
 
     def step(number: int, batch: ExpertBatch, notes: dict) -> dict[str, torch.Tensor]:
-        if settings.cosine:
-            rate = cosine_rate(settings.expert_learning_rate, number, settings.expert_steps)
+        if config.cosine:
+            rate = cosine_rate(config.expert_learning_rate, number, config.expert_steps)
             set_rate(optimiser, rate)
         model.train()
         loss = expert_loss(model.compare(batch))
@@ -91,9 +91,9 @@ def train_syncnet(
         {"model": model, "optimiser": optimiser},
         step,
         validate,
-        steps=settings.expert_steps,
-        validate_every=settings.validate_every,
-        checkpoint_seconds=settings.checkpoint_seconds,
+        steps=config.expert_steps,
+        validate_every=config.validate_every,
+        checkpoint_seconds=config.checkpoint_seconds,
         folder=resume,
         identity=identified["identity"],
         device=device,

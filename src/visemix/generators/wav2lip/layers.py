@@ -16,6 +16,7 @@ class ConvBlock(nn.Module):
     def __init__(self, inside, outside, kernel=3, stride=1, padding=1, residual=False, up=False):
         super().__init__()
         self.residual = residual
+        self.conv: nn.Module
         if up:
             self.conv = nn.ConvTranspose2d(inside, outside, kernel, stride, padding, stride - 1)
         else:

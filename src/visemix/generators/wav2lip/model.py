@@ -67,7 +67,8 @@ class Generator(nn.Module):
         self.head = nn.Sequential(
             ConvBlock(inside, 2 * config.width), nn.Conv2d(2 * config.width, 1, 1)
         )
-        self.to(memory_format=torch.channels_last)  # a quarter less time on CPU
+        # A quarter less time on CPU.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stub lacks it
 
     def train(self, mode: bool = True) -> "Generator":
         super().train(mode)

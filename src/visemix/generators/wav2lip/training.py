@@ -6,6 +6,7 @@ variant, the quality discriminator's.
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def train(
     settings: dict,
     folder: str | Path,
     seed: int,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     adversarial: bool = False,
 ) -> dict:
     """Train expert and generator on PairedClips and write them to `folder`.
@@ -50,39 +51,40 @@ def train(
     clock, folder, device = Clock(), Path(folder), torch.device(device)
     expert_facts = train_syncnet(data, held_out, settings, folder, seed, device)
     expert = load_syncnet(folder, device)
-    settings, threads = trained.checked(sections.Wav2Lip, settings)
+    config, threads = trained.checked(sections.Wav2Lip, settings)
     prepare_torch(threads, device)
     name = "wav2lip-gan" if adversarial else "wav2lip"
     digests = {"code": code_digest(__name__), "expert": expert_facts["digests"]["weights"]}
-    identified = trained.identify(name, settings, threads, seed, device, data, held_out, **digests)
+    identified = trained.identify(name, config, threads, seed, device, data, held_out, **digests)
 
     torch.manual_seed(seed)
-    generator = Generator(settings).to(device)
-    if settings.expert_audio:
+    generator = Generator(config).to(device)
+    if config.expert_audio:
         generator.audio_encoder[0].load_state_dict(expert.audio_encoder.state_dict())
-    parts = {"generator": generator, "optimiser": _adam(generator, settings, adversarial)}
+    parts: dict[str, Any] = {"generator": generator}
+    parts["optimiser"] = _adam(generator, config, adversarial)
     if adversarial:
-        parts["discriminator"] = Discriminator(settings).to(device)
-        optimiser = _adam(parts["discriminator"], settings, adversarial)
+        parts["discriminator"] = Discriminator(config).to(device)
+        optimiser = _adam(parts["discriminator"], config, adversarial)
         parts["discriminator_optimiser"] = optimiser
     before = measure(generator, expert, held_out)
     spectra, held_out_spectra = spectra_of(data), spectra_of(held_out)
 
     def read(number: int) -> GeneratorBatch:
-        rows, rng = rows_of(seed, number, _TRAINING, len(data), settings.batch_size)
-        return generator_batch(data, spectra, rows, rng, settings, device)
+        rows, rng = rows_of(seed, number, _TRAINING, len(data), config.batch_size)
+        return generator_batch(data, spectra, rows, rng, config, device)
 
     def step(number: int, batch: GeneratorBatch, notes: dict) -> dict[str, torch.Tensor]:
-        if settings.cosine:
-            rate = cosine_rate(settings.learning_rate, number, settings.steps)
+        if config.cosine:
+            rate = cosine_rate(config.learning_rate, number, config.steps)
             for name in parts.keys() & {"optimiser", "discriminator_optimiser"}:
                 set_rate(parts[name], rate)
-        return training_step(parts, expert, batch, settings, notes.get("sync_weight", 0.0))
+        return training_step(parts, expert, batch, config, notes.get("sync_weight", 0.0))
 
     def validate(done: int, notes: dict) -> dict[str, float]:
         row = held_out_losses(generator, expert, held_out, held_out_spectra, seed, device)
         weight = notes.get("sync_weight", 0.0)
-        notes["sync_weight"] = next_sync_weight(weight, row["held_out_sync"], settings)
+        notes["sync_weight"] = next_sync_weight(weight, row["held_out_sync"], config)
         return {**row, "sync_weight": notes["sync_weight"]}
 
     resume = folder / "generator.resume"
@@ -90,9 +92,9 @@ def train(
         parts,
         step,
         validate,
-        steps=settings.steps,
-        validate_every=settings.validate_every,
-        checkpoint_seconds=settings.checkpoint_seconds,
+        steps=config.steps,
+        validate_every=config.validate_every,
+        checkpoint_seconds=config.checkpoint_seconds,
         folder=resume,
         identity=identified["identity"],
         device=device,
