@@ -163,7 +163,7 @@ def test_predictions_and_their_metrics_changed_together_are_found(tree):
     ("changes", "named"),
     [
         ({"training__learning_rate": 0.5}, "training.learning_rate is 0.5 instead of 0.003"),
-        ({"model__backend__growth": 13}, "model.backend.growth is 13 instead of 12"),
+        ({"model__growth": 13}, "model.growth is 13 instead of 12"),
         ({"seed": 7}, "seed is 7 instead of 0"),
     ],
 )

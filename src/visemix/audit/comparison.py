@@ -36,7 +36,7 @@ from visemix.tables.made_from import code_in_use
 
 # wall clock and interruptions; where and with which code; digests of files compared themselves
 NOT_COMPARED = (
-    "wall_seconds", "clips_per_second", "resumed_at_step",
+    "wall_seconds", "cpu_seconds", "clips_per_second", "resumed_at_step",
     "environment", "device", "drawn_on", "code", "parameters.version", "identity",
     "digests", "manifest_sha256", "crops_manifest_sha256", "rejects_sha256",
 )  # fmt: skip
