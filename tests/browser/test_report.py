@@ -282,7 +282,7 @@ def test_every_run_is_on_the_page_of_its_paper(page, report):
     go(page, report, "papers/lipgen.html")
     text = page.inner_text("main")
     assert all(f"{run}, seed 0" in text for run in run_names("lipgen"))
-    assert "what the paper leaves unsaid" in text.lower()
+    assert "what the paper leaves unstated" in text.lower()
 
 
 @pytest.fixture(scope="module")

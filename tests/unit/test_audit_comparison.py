@@ -1,4 +1,4 @@
-"""By how much an artifact that was made again differs from the recorded one."""
+"""By how much an artifact that was re-run differs from the recorded one."""
 
 import json
 import math
@@ -82,7 +82,7 @@ def test_a_file_that_was_not_made_again_is_no_equal_file(pair, monkeypatch):
     monkeypatch.chdir(first.parent)
     entry = compare_files([first.relative_to(first.parent)], second.parent)[0]
     assert not entry["equal"]
-    assert entry["difference"] == "was not made again"
+    assert entry["difference"] == "was not re-run"
 
 
 def test_a_record_from_before_the_branch_had_a_choice_is_read_as_what_it_was(tmp_path):

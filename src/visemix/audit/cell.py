@@ -1,14 +1,14 @@
 """Audit one cell of a paper's table: is its record sound, and does it come out again?
 
 The record (tables/, evaluations/, runs/, data/) is only read. First every recorded digest on the
-way to the cell is checked. Where all hold, the cell is made again in a directory of its own and
+way to the cell is checked. Where all hold, the cell is re-run in a directory of its own and
 compared with the record. The verdict is exactly one of:
 
-* bitwise equal: everything made again has the same bytes (JSON records: the same values but for
+* bitwise equal: everything re-run has the same bytes (JSON records: the same values but for
   comparison.NOT_COMPARED, such as wall-clock times);
 * equal within tolerance: other bytes, but the accuracy of every seed's training lies within the
   tolerance of the recorded one, with 95% confidence (see audit.comparison);
-* differs: an artifact or a parameter is not what the record says, or what was made again is not
+* differs: an artifact or a parameter is not what the record says, or what was re-run is not
   equal within the tolerance. Too few clips to tell is 'differs' as well, and the reason says so;
 * cannot be checked: something is missing, or the cell is no run of ours.
 """
@@ -70,9 +70,9 @@ def audit(
     Args:
         cell_id: '<paper>/<table>/<row key>'.
         config: the content of params.yaml, with the changes that the run was made with.
-        start: the step from which on the cell is made again, one of `STARTS`.
+        start: the step from which on the cell is re-run, one of `STARTS`.
         tolerance: percentage points of accuracy.
-        keep: leave what was made again below audits/work.
+        keep: leave what was re-run below audits/work.
 
     Returns:
         The content of the JSON file.
@@ -195,7 +195,7 @@ def _compare(report, cell, parameters, start, tolerance, folder: Path) -> None:
     if not changed:
         report["verdict"] = EQUAL
         report["reason"] = (
-            f"all {len(report['artifacts'])} artifacts, made again from {start} on, are those of "
+            f"all {len(report['artifacts'])} artifacts, re-run from {start} on, are those of "
             f"the record; {_value(report['recorded'])}"
         )
         return

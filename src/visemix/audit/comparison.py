@@ -1,4 +1,4 @@
-"""The record beside what is there now: code and environment, files made again, and predictions.
+"""The record beside what is there now: code and environment, files re-run, and predictions.
 
 Data (shards, Parquet, CSV, weights) are compared by their bytes. JSON records are compared value by
 value, but for those that must differ from run to run or repeat what is compared anyway.
@@ -85,7 +85,7 @@ def environments(cell: Cell, parameters: dict, start: str) -> list[dict]:
     """Entries {name, recorded, now}: Python, processor, libraries, threads and device.
 
     recorded is a list of the values of all seeds' trainings and evaluations, without repeats; of
-    the evaluations alone where only these are made again. What a machine without a GPU has not,
+    the evaluations alone where only these are re-run. What a machine without a GPU has not,
     such as CUDA, is "none"; what older records do not tell is not in the list.
     """
     facts = []
@@ -117,7 +117,7 @@ def _named(facts: dict) -> dict:
 
 
 def compared_files(cell: Cell, parameters: dict, start: str) -> list[Path]:
-    """Files of the record that are made again, from the corpus to the predictions."""
+    """Files of the record that are re-run, from the corpus to the predictions."""
     steps = remade_steps(cell, parameters, start)
     made = artifacts(steps) if start == "corpus" else [step.writes for step in steps]
     return [file for path in made for file in _files_of(Path(path))]
@@ -134,7 +134,7 @@ def _files_of(path: Path) -> list[Path]:
 def compare_files(files: list[Path], remade: Path) -> list[dict]:
     """Entries {path, sha256, recorded_sha256, equal, difference} in the order of `files`.
 
-    sha256 is None where a file was not made again. A JSON record is equal when its compared values
+    sha256 is None where a file was not re-run. A JSON record is equal when its compared values
     are. difference is a sentence, '' for equal files.
     """
     entries = []
@@ -143,7 +143,7 @@ def compare_files(files: list[Path], remade: Path) -> list[dict]:
         found = sha256_file(again) if again.is_file() else None
         recorded, difference = sha256_file(path), ""
         if found is None:
-            difference = "was not made again"
+            difference = "was not re-run"
         elif found != recorded:
             difference = describe_difference(path, again)
         entries.append(
@@ -229,7 +229,7 @@ def _rows_difference(recorded: pd.DataFrame, remade: pd.DataFrame) -> str:
 def compare_predictions(
     recorded: list[pd.DataFrame], remade: list[pd.DataFrame], seeds: list[int], tolerance: float
 ) -> dict:
-    """Compare prediction tables, one a seed, of the record and of the run that was made again.
+    """Compare prediction tables, one a seed, of the record and of the run that was re-run.
 
     Args:
         tolerance: percentage points of accuracy.

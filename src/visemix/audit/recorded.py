@@ -79,7 +79,7 @@ def read_config(changes: list[str], path: Path = Path("params.yaml")) -> dict:
 
 
 def why_not_ours(cell: Cell) -> str:
-    """Why a cell has no run that could be made again; '' where it has one."""
+    """Why a cell has no run that could be re-run; '' where it has one."""
     if cell.run is None and cell.quoted_from:
         return f"no run of ours is behind it: the paper quotes the value from {cell.quoted_from}"
     if cell.run is None:

@@ -17,7 +17,7 @@ from visemix.run.atomic import write_text
 from visemix.tables.lineage import Step, given_inputs, steps_of
 from visemix.tables.results import Results
 
-# The step from which on a cell is made again, and the rules that this takes; None: all rules.
+# The step from which on a cell is re-run, and the rules that this takes; None: all rules.
 STARTS = {
     "training": ["mixture_real", "mixture_synthetic", "train", "evaluate"],
     "evaluation": ["evaluate"],
@@ -76,7 +76,7 @@ def rerun(
 
 
 def borrowed(cell: Cell, parameters: dict, start: str) -> list[Path]:
-    """Recorded inputs from which a cell is made again from `start` on, as paths in the record."""
+    """Recorded inputs from which a cell is re-run from `start` on, as paths in the record."""
     if start == "corpus":
         return [path for path in given_inputs(parameters) if not path.is_absolute()]
     steps = remade_steps(cell, parameters, start)

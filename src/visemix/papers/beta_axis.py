@@ -3,7 +3,7 @@
 One network, `beta.run`, is trained on mixtures of real and synthetic clips. A point whose run is
 in papers/*.yaml already, in all but name, is that run: nothing is trained twice.
 
-What the paper leaves unsaid, and how it is read here:
+What the paper leaves unstated, and how it is read here:
 
 * Fig. 3, the training budget as N grows: both readings, see `Point.control`;
 * Fig. 3, which third or half of the real clips N = 1/3 and 1/2 take: params.yaml `mixing`;

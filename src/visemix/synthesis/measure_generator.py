@@ -21,8 +21,8 @@ from visemix.synthesis import measures
 VERSION = 2
 STILL, REAL = "the real clip's first frame repeated", "the real clips"
 WHY_VALIDATION = (
-    "sounds of the test split reach no generator, and those of the training split were heard by "
-    "recognisers and trained generators; recognisers were selected on the validation split, so "
+    "sounds of the test split reach no generator, and those of the training split trained "
+    "recognisers and generators; recognisers were selected on the validation split, so "
     "that their accuracy on its real clips is too high"
 )
 # crops (T, 96, 96) uint8 and sound (N,) int16 to (offset in frames, confidence)
