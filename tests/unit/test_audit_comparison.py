@@ -118,3 +118,7 @@ def test_a_record_of_version_2_is_compared_in_todays_words(tmp_path):
     assert contradictions(found["training"], Training(steps=6, time_mask=4).model_dump()) == [
         "colour_jitter is 0.3 instead of 0.2"
     ]
+    old["model"]["backend"]["growth"] = 13  # no network has it: to be named, never a traceback
+    path.write_text(json.dumps(old))
+    with pytest.raises(UnreadableError, match="no network any more .*model.growth = 13"):
+        training_record(path)

@@ -259,8 +259,14 @@ def training_record(path: Path) -> dict:
     Raises UnreadableError.
     """
     summary = read_json(path, (1, 2, 3))
-    summary["model"] = recogniser_of(summary["model"]).to_json()
-    strengths = summary.get("training", {}).pop("augmentation", {})  # until version 2
+    if summary["version"] == 3:
+        return summary
+    try:
+        summary["model"] = recogniser_of(summary["model"]).to_json()
+    except (KeyError, TypeError, ValueError) as error:  # pydantic's is one as well
+        why = f"its model is no network any more ({' '.join(str(error).split())})"
+        raise UnreadableError(path, why, CHANGED) from None
+    strengths = summary.get("training", {}).pop("augmentation", {})
     if strengths:
         summary["training"] |= strengths | {"colour_jitter": strengths["brightness"]}
     return summary
