@@ -120,5 +120,5 @@ def test_a_record_of_version_2_is_compared_in_todays_words(tmp_path):
     ]
     old["model"]["backend"]["growth"] = 13  # no network has it: to be named, never a traceback
     path.write_text(json.dumps(old))
-    with pytest.raises(UnreadableError, match="no network any more .*model.growth = 13"):
+    with pytest.raises(UnreadableError, match=r"no network any more .*model\.growth = 13"):
         training_record(path)
