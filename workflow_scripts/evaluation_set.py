@@ -11,14 +11,13 @@ from visemix.run.log import log_to
 if __name__ == "__main__":
     log_to(snakemake.log[0])
     lease_gpus(snakemake.resources.gpu)
+    from visemix.generators.base import generator_class
     from visemix.synthesis.evaluation_sets import evaluation_set
 
     weights, visemes = snakemake.input.get("weights"), snakemake.input.get("visemes")
     said = pd.read_parquet(visemes).set_index("word")["phonemes"].to_dict() if visemes else None
     seconds = Path(snakemake.params.seconds)
     if snakemake.params.external:
-        from visemix.generators.base import generator_class
-
         kind = generator_class(snakemake.wildcards.generator)
         kind.configure(snakemake.params.external, seconds.parent)
     evaluation_set(

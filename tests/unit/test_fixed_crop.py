@@ -106,6 +106,9 @@ def test_synthetic_clips_go_the_same_way(tmp_path):
     frames = read_clip(media).frames
 
     class Still(Generator):
+        def prepare(self, picture):
+            pytest.fail("the portrait is given")
+
         def generate(self, portrait, utterance, n_frames, seed):
             return portrait
 

@@ -321,8 +321,8 @@ def test_the_lists_of_generators_and_their_modules_agree():
     for name in GENERATORS:
         kind = generator_class(name)
         assert (kind.trained, kind.text_driven) == (name in TRAINED, name in TEXT_DRIVEN)
-        assert kind.prepare is not Generator.prepare and kind.generate is not Generator.generate
-        assert (kind.train.__func__ is not Generator.train.__func__) == (name in TRAINED)
+        assert not kind.__abstractmethods__  # else it could not be loaded
+        assert hasattr(kind, "train") == (name in TRAINED)
 
 
 def test_a_text_driven_set_and_a_word_without_pronunciation(corpus, tmp_path):
@@ -367,6 +367,9 @@ def test_a_picture_lies_under_the_root_of_its_source(tmp_path, monkeypatch):
         def prepare(self, picture):
             asked.append(picture)
             raise PictureError("no face found in the picture")
+
+        def generate(self, *_):
+            pytest.fail("there is no portrait")
 
     monkeypatch.setattr(build, "loaded_generator", lambda *_: Asked(tmp_path))
     roots = (tmp_path / "ffhq", tmp_path / "vggface")

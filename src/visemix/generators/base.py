@@ -5,6 +5,7 @@ frames and a seed. Out: frames of that person saying it, from which synthesis.bu
 mouth crops. Every generator is a subclass of Generator, which its module names GENERATOR.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -42,7 +43,7 @@ class Utterance:
         return np.pad(self.sound[:length], (0, max(0, length - len(self.sound))))
 
 
-class Generator:
+class Generator(ABC):
     """A generator, loaded once in each process, which then makes many clips.
 
     Its sound is known not to be silent. One that runs a program with files of its own gives each
@@ -53,7 +54,7 @@ class Generator:
     text_driven = False  # needs the phonemes of the Utterance
     place = "cpu"  # where an untrained one works, for the record of its speed
 
-    def __init__(self, folder: Path, device: str = "cpu"):
+    def __init__(self, folder: Path, device: str = "cpu"):  # noqa: B027  (some load nothing)
         """Load what `build` or `train` wrote into `folder`.
 
         device: 'cpu' or 'cuda', for the networks of a trained one. Raises FileNotFoundError before
@@ -67,28 +68,20 @@ class Generator:
 
     @classmethod
     def build(cls, folder: Path, workers: int = 1) -> None:
-        """Make once what all processes share, in files under `folder`."""
+        """Make once what all processes share, in files under `folder`; most share nothing."""
+        folder.mkdir(parents=True, exist_ok=True)
 
-    @classmethod
-    def train(cls, data, held_out, settings: dict, folder: Path, seed: int, device: str = "cpu"):
-        """Learn from the PairedClips of the training split.
-
-        Writes weights.safetensors, history.csv and, last, generator.json into `folder`, and returns
-        the content of the last. held_out: clips of other speakers, which are measured.
-        """
-        raise NotImplementedError
-
+    @abstractmethod
     def prepare(self, picture: Path):
         """The portrait of a picture. Raises PictureError (see faces.pictures) or GenerationError
         with the reason."""
-        raise NotImplementedError
 
+    @abstractmethod
     def generate(
         self, portrait, utterance: Utterance, n_frames: int, seed: int
     ) -> np.ndarray | Clip:
         """Frames (n_frames, H, W, 3) uint8 RGB at 25 fps of a portrait speaking, or a media.Clip
         with them, whose frame rate is then checked. Raises GenerationError with the reason."""
-        raise NotImplementedError
 
     def generate_batch(
         self, portrait, utterances: Sequence[Utterance], n_frames: int, seeds: Sequence[int]

@@ -6,6 +6,7 @@ the picture's own crop is added, so that an unchanged crop leaves the picture ex
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,16 @@ class CropGenerator(Generator):
         self.eye_to_mouth, self.alignment = eye_to_mouth, alignment
         self.detector = RetinaFace(threads=1)
 
+    @classmethod
+    @abstractmethod
+    def train(cls, data, held_out, settings: dict, folder: Path, seed: int, device: str = "cpu"):
+        """Learn from the PairedClips of the training split.
+
+        Writes weights.safetensors, history.csv and, last, generator.json into `folder`, and returns
+        the content of the last. held_out: clips of other speakers, which are measured.
+        """
+
+    @abstractmethod
     def draw(
         self,
         still: np.ndarray,
@@ -52,7 +63,6 @@ class CropGenerator(Generator):
         seeds: Sequence[int],
     ) -> np.ndarray:
         """Crops (B, n_frames, 96, 96) uint8 of a crop (96, 96) uint8 saying B utterances."""
-        raise NotImplementedError
 
     def prepare(self, picture: Path) -> CropPortrait:
         """The picture and its mouth crop. Raises PictureError if it shows no usable face."""

@@ -1,14 +1,17 @@
 """What the trainings of generators have in common: what identifies one, weights and summary."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 
 from visemix.config.section import Section
-from visemix.generators.paired_clips import PairedClips
+from visemix.generators.paired_clips import PairedClips, read_ahead
 from visemix.run.atomic import sha256_file, write_json
 from visemix.training import checkpoints, outputs
+from visemix.training.steps import run_steps
 
 Settings = TypeVar("Settings", bound=Section)
 Network = TypeVar("Network", bound=torch.nn.Module)
@@ -68,6 +71,35 @@ def read_weights(
         path, lambda facts: network(section.model_validate(facts["settings"]))
     )
     return made.to(device), facts
+
+
+def learn(
+    config: Any,
+    identified: dict,
+    device: torch.device,
+    resume: Path,
+    parts: dict,
+    step: Callable,
+    validate: Callable,
+    read: Callable,
+    steps: int | None = None,
+) -> dict:
+    """training.steps.run_steps by a section's `steps` (if not given), validations and checkpoints.
+
+    read: number of a step -> its batch; one thread reads ahead (see paired_clips.read_ahead).
+    """
+    return run_steps(
+        parts,
+        step,
+        validate,
+        steps=steps or config.steps,
+        validate_every=config.validate_every,
+        checkpoint_seconds=config.checkpoint_seconds,
+        folder=resume,
+        identity=identified["identity"],
+        device=device,
+        batches=partial(read_ahead, read),
+    )
 
 
 def finish(

@@ -4,7 +4,6 @@ The weights kept are the last: held-out clips are measured, and select nothing.
 """
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,11 +17,11 @@ from visemix.generators.aniportrait_small.mesh import MouthMesh
 from visemix.generators.aniportrait_small.renderer import WEIGHTS, Renderer, write_weights
 from visemix.generators.aniportrait_small.unet import UNet
 from visemix.generators.measures import measure
-from visemix.generators.paired_clips import PairedClips, read_ahead
+from visemix.generators.paired_clips import PairedClips
 from visemix.generators.sound_to_visemes import build_codebook
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
-from visemix.training.steps import cosine_rate, descend, prepare_torch, run_steps, set_rate
+from visemix.training.steps import cosine_rate, descend, prepare_torch, set_rate
 
 
 def train(
@@ -71,18 +70,9 @@ def train(
         return measure(renderer.make, held_out, config.validation_clips)
 
     before = validate(0, {})
-    state = run_steps(
-        {"network": network, "optimiser": optimiser},
-        step,
-        validate,
-        steps=config.steps,
-        validate_every=config.validate_every,
-        checkpoint_seconds=config.checkpoint_seconds,
-        folder=resume,
-        identity=identified["identity"],
-        device=device,
-        batches=partial(read_ahead, Batches(data, renderer, config, seed).read),
-    )
+    read = Batches(data, renderer, config, seed).read
+    parts = {"network": network, "optimiser": optimiser}
+    state = trained.learn(config, identified, device, resume, parts, step, validate, read)
 
     write_weights(folder / WEIGHTS, renderer)
     results = {

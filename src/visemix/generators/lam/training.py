@@ -3,7 +3,6 @@
 The weights kept are the last: held-out clips are measured, and select nothing.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,13 +18,13 @@ from visemix.generators.lam.model import Lam
 from visemix.generators.lam.step import Batch, loss_weights, make_optimisers, read_batch, update
 from visemix.generators.lam.weights import WEIGHTS, Animator
 from visemix.generators.measures import measure
-from visemix.generators.paired_clips import PairedClips, read_ahead
+from visemix.generators.paired_clips import PairedClips
 from visemix.generators.speech_windows import spectra_of
 from visemix.run.atomic import sha256_bytes, sha256_file
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
 from visemix.training.recogniser import WEIGHTS as READER
-from visemix.training.steps import prepare_torch, run_steps
+from visemix.training.steps import prepare_torch
 
 TERMS = ("speech", "total", "reconstruction", "image", "sequence", "visual", "logits",
          "discriminator_image", "discriminator_sequence")  # fmt: skip
@@ -88,18 +87,8 @@ def train(
         return measure(animator.make, held_out, config.validation_clips)
 
     before = validate(0, {})
-    state = run_steps(
-        {"networks": networks, **optimisers},
-        step,
-        validate,
-        steps=config.steps,
-        validate_every=config.validate_every,
-        checkpoint_seconds=config.checkpoint_seconds,
-        folder=resume,
-        identity=identified["identity"],
-        device=device,
-        batches=partial(read_ahead, read),
-    )
+    parts = {"networks": networks, **optimisers}
+    state = trained.learn(config, identified, device, resume, parts, step, validate, read)
 
     facts = {"eye_to_mouth": data.eye_to_mouth, "alignment": data.alignment}
     trained.write_weights(folder / WEIGHTS, networks["generator"], **facts)

@@ -1,7 +1,6 @@
 """Train the sync expert of Wav2Lip, and measure how well it finds shifts of the sound."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 
 from visemix.config import generators as sections
 from visemix.generators import trained
-from visemix.generators.paired_clips import PairedClips, read_ahead, spread_rows
+from visemix.generators.paired_clips import PairedClips, spread_rows
 from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip.batches import WINDOWS, ExpertBatch, T, expert_batch, rows_of
 from visemix.generators.wav2lip.syncnet import (
@@ -22,7 +21,7 @@ from visemix.generators.wav2lip.syncnet import (
 from visemix.media import SAMPLES_PER_FRAME
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
-from visemix.training.steps import cosine_rate, descend, prepare_torch, run_steps, set_rate
+from visemix.training.steps import cosine_rate, descend, prepare_torch, set_rate
 
 FILES = (WEIGHTS, "expert.csv", "expert.json")
 SHIFTS = 3  # frames by which a sound is moved, at most, to see whether that is found
@@ -87,17 +86,9 @@ def train_syncnet(
         return row
 
     resume = folder / "expert.resume"
-    state = run_steps(
-        {"model": model, "optimiser": optimiser},
-        step,
-        validate,
-        steps=config.expert_steps,
-        validate_every=config.validate_every,
-        checkpoint_seconds=config.checkpoint_seconds,
-        folder=resume,
-        identity=identified["identity"],
-        device=device,
-        batches=partial(read_ahead, read),
+    parts = {"model": model, "optimiser": optimiser}
+    state = trained.learn(
+        config, identified, device, resume, parts, step, validate, read, steps=config.expert_steps
     )
     best = state["notes"]["best"]
     model.load_state_dict(best.pop("model"))

@@ -4,7 +4,6 @@ Prajwal et al. (ACM MM 2020), section 4: a weighted sum of L1, the expert's loss
 variant, the quality discriminator's.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 
 from visemix.config import generators as sections
 from visemix.generators import trained
-from visemix.generators.paired_clips import PairedClips, read_ahead, spread_rows
+from visemix.generators.paired_clips import PairedClips, spread_rows
 from visemix.generators.speech_windows import spectra_of
 from visemix.generators.wav2lip.batches import GeneratorBatch, generator_batch, rows_of
 from visemix.generators.wav2lip.expert_training import train_syncnet
@@ -23,7 +22,7 @@ from visemix.generators.wav2lip.model import Discriminator, Generator
 from visemix.generators.wav2lip.syncnet import SyncNet, load_syncnet, sync_loss
 from visemix.run.provenance import code_digest
 from visemix.training.outputs import Clock, circumstances
-from visemix.training.steps import cosine_rate, descend, prepare_torch, run_steps, set_rate
+from visemix.training.steps import cosine_rate, descend, prepare_torch, set_rate
 
 WEIGHTS = "weights.safetensors"
 _TRAINING, _VALIDATION = 3, 4  # streams of random numbers; the expert has 1 and 2
@@ -88,18 +87,7 @@ def train(
         return {**row, "sync_weight": notes["sync_weight"]}
 
     resume = folder / "generator.resume"
-    state = run_steps(
-        parts,
-        step,
-        validate,
-        steps=config.steps,
-        validate_every=config.validate_every,
-        checkpoint_seconds=config.checkpoint_seconds,
-        folder=resume,
-        identity=identified["identity"],
-        device=device,
-        batches=partial(read_ahead, read),
-    )
+    state = trained.learn(config, identified, device, resume, parts, step, validate, read)
 
     facts = {"eye_to_mouth": data.eye_to_mouth, "alignment": data.alignment}
     trained.write_weights(folder / WEIGHTS, generator, **facts)
