@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from visemix.synthesis.build import synthesise_set
 from visemix.synthesis.pairing import make_pairs
 
 N_FRAMES = 29
+WRITING = Lock()  # threads of a test share the folder
 
 
 def generator(name):
@@ -43,8 +45,9 @@ def generator(name):
 
 def with_settings(about: Program, settings: dict, folder: Path):
     """The generator of a program, as if `configure` had found these settings to be right."""
-    (folder / "external.json").write_text(json.dumps({"settings": settings}))
-    return generator_of(about, __name__)(folder)
+    with WRITING:
+        (folder / "external.json").write_text(json.dumps({"settings": settings}))
+        return generator_of(about, __name__)(folder)
 
 
 @pytest.fixture(scope="module")
