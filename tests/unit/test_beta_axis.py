@@ -151,6 +151,7 @@ def test_the_papers_100_epochs_are_of_the_mixture_and_equal_updates_are_the_cont
         config = equalised(training, mixture)
         assert config.equal == equal
         steps[equal] = config.steps
+        assert round(config.steps / config.validate_every) == 100  # to select among, as R2's
         real = Training(**training_of_run("lipgen-R2", given_parameters))
         alone = equalised(real, described(488_766, 400_000, math.inf))
         assert (alone.steps, alone.equal) == (1_527_300, "updates")  # both are the same

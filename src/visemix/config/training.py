@@ -39,7 +39,8 @@ class Training(Section):
     viseme_weight: NotNegative = 1.0
     """Weight of the viseme branch's loss beside the word loss; unstated."""
     validate_every: PositiveInt = 15273
-    """Steps between validations; the best model on the validation split is kept."""
+    """Steps between validations on the real clips alone; a mixture at equal epochs is validated as
+    often in all. The best model on the validation split is kept."""
     checkpoint_seconds: Positive = 600
     """Seconds between checkpoints; does not change the result."""
     processes: PositiveInt = 1

@@ -210,8 +210,9 @@ def validate(
 def equalised(training: Training, mixture: dict) -> Training:
     """The training with its steps on `mixture`.
 
-    With `equal` 'epochs', the mixture is seen as many epochs as `steps` see the real clips alone;
-    with 'updates' it is `steps`, whatever it is trained on.
+    With `equal` 'epochs', the mixture is seen as many epochs as `steps` see the real clips alone,
+    and its weights are selected by as many validations; with 'updates' it is `steps`, whatever it
+    is trained on.
     """
     if training.equal == "updates":
         return training
@@ -219,7 +220,8 @@ def equalised(training: Training, mixture: dict) -> Training:
     real = next(s["clips"] for s in mixture["sources"] if s["role"] == "real")
     epochs = training.steps / steps_per_epoch(real, size)
     steps = max(1, round(epochs * steps_per_epoch(entries, size)))
-    return training.model_copy(update={"steps": steps})
+    every = max(1, round(training.validate_every * steps / training.steps))
+    return training.model_copy(update={"steps": steps, "validate_every": every})
 
 
 def _check_arguments(words, viseme_targets, config: Recogniser, training: Training) -> np.ndarray:
